@@ -5,7 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from benchmark.tasks.streams import below, bits
+from benchmark.tasks.streams import below, bits, chance
 
 
 @runtime_checkable
@@ -18,7 +18,9 @@ class Policy(Protocol):
     A policy trained as R stacked runs acts for all of them: the batch is run-major, so the first ``B / R`` episodes
     are run 0's (``observations.unflatten(0, (R, -1))``).
 
-    A policy may also offer ``belief(memory)``; see ``BeliefPolicy``.
+    A policy may also offer ``belief(memory)`` (see ``BeliefPolicy``) and, if its memory holds the action that it
+    chose, ``with_actions(memory, actions)``, which returns the memory with the actions ``[B, N]`` that were really
+    taken in place of those just chosen. The harness calls it wherever it overrides a choice.
     """
 
     def initial_memory(self, keys: Tensor) -> Any:
@@ -85,6 +87,36 @@ class ConstantPolicy:
     def act(self, observations: Tensor, memory: None) -> tuple[Tensor, None]:
         """Return the same joint action for every episode."""
         return self.actions.to(observations.device).expand(observations.shape[:2]), None
+
+
+class NoisyPolicy:
+    """Play another policy, but let each agent take a uniformly drawn action with a fixed probability.
+
+    The inner policy is told which actions were taken (``with_actions``), as an exploring agent would know.
+    """
+
+    def __init__(self, policy: Policy, probability: float | Tensor, actions: int) -> None:
+        self.policy = policy
+        self.probability = probability
+        self.actions = actions
+
+    def initial_memory(self, keys: Tensor) -> tuple[Tensor, int, Any]:
+        """Remember the keys, the step and the inner policy's memory."""
+        return keys, 0, self.policy.initial_memory(keys)
+
+    def act(self, observations: Tensor, memory: tuple[Tensor, int, Any]) -> tuple[Tensor, tuple[Tensor, int, Any]]:
+        """Let the inner policy choose ``[B, N]``, then replace some choices."""
+        keys, step, inner = memory
+        chosen, inner = self.policy.act(observations, inner)
+        random_bits = bits(keys, step, "noisy-policy", observations.shape[1])
+        taken = torch.where(chance(random_bits, self.probability), below(random_bits, self.actions), chosen)
+        return taken, (keys, step + 1, with_actions(self.policy, inner, taken))
+
+
+def with_actions(policy: Policy, memory: Any, actions: Tensor) -> Any:
+    """Tell a policy which actions were really taken, if it keeps them in its memory."""
+    correct = getattr(policy, "with_actions", None)
+    return correct(memory, actions) if correct else memory
 
 
 class PlaybackPolicy:

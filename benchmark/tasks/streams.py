@@ -69,9 +69,11 @@ def uniform(random_bits: Tensor) -> Tensor:
     return _shift_right(random_bits, 40).to(torch.float32) * 2.0**-24
 
 
-def chance(random_bits: Tensor, probability: float) -> Tensor:
+def chance(random_bits: Tensor, probability: float | Tensor) -> Tensor:
     """Return a bool tensor that is true with the given probability (resolution 2**-32, from the low 32 bits)."""
-    return (random_bits & _MASK32) < round(probability * 2**32)
+    threshold = probability * 2**32
+    limit = threshold.round().to(torch.int64) if isinstance(threshold, Tensor) else round(threshold)
+    return (random_bits & _MASK32) < limit
 
 
 def distinct(keys: Tensor, purpose: str, count: int, bound: int, *, step: int = 0) -> Tensor:

@@ -1,0 +1,161 @@
+"""Find a submission and read its manifest: a folder with a ``submission.toml``, or an installed entry point.
+
+The manifest names the learner (``entry_point = "module:Class"``) and the values of its parameters. The harness knows
+submissions by this door only; the reference baselines come in through it like everybody's.
+"""
+
+import fnmatch
+import importlib
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from importlib.metadata import entry_points
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from benchmark.harness.protocol import Learner
+from benchmark.tasks.registry import did_you_mean
+
+ENTRY_POINT_GROUP = "penumbra.submissions"
+MANIFEST = "submission.toml"
+# What a learner may use beyond each agent's own observations, actions and rewards; it decides the ranking class.
+INFORMATION = ("own-observations", "state-labels", "others-actions", "centralised-training", "task-rules")
+
+
+class ManifestError(ValueError):
+    """A ``submission.toml`` is not what it should be."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A learner and everything its manifest says.
+
+    Attributes:
+        name: unique, lower case; also its folder's name.
+        entry_point: ``"module:Class"``; the module may lie in the submission's folder.
+        description: one line.
+        authors: for the table.
+        paper: link or citation.
+        code: link.
+        licence: of the submitted code.
+        information: what it uses, from ``INFORMATION``.
+        stacked: whether one training may carry many runs.
+        tasks: patterns of the task ids it applies to.
+        parameters: keyword arguments of the class; JSON scalars.
+        folder: where the manifest lies.
+    """
+
+    name: str
+    entry_point: str
+    description: str = ""
+    authors: tuple[str, ...] = ()
+    paper: str = ""
+    code: str = ""
+    licence: str = ""
+    information: tuple[str, ...] = ("own-observations",)
+    stacked: bool = False
+    tasks: tuple[str, ...] = ("*",)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+
+    def applies_to(self, task_id: str) -> bool:
+        """Whether the submission's task patterns include a task."""
+        return any(fnmatch.fnmatchcase(task_id, pattern) for pattern in self.tasks)
+
+    def with_parameters(self, changes: Mapping[str, Any]) -> "Submission":
+        """Return the submission with some parameters changed."""
+        return replace(self, parameters={**self.parameters, **changes})
+
+    def build(self) -> Learner:
+        """Import the entry point and construct the learner.
+
+        Raises:
+            ManifestError: if it cannot be imported, takes other parameters, or has no ``train``.
+        """
+        module_name, _, attribute = self.entry_point.partition(":")
+        if self.folder is not None and str(self.folder) not in sys.path:
+            sys.path.insert(0, str(self.folder))
+        try:
+            factory = getattr(importlib.import_module(module_name), attribute)
+        except (ImportError, AttributeError) as error:
+            raise ManifestError(f"{self.name}: entry_point={self.entry_point!r} cannot be imported: {error}") from error
+        try:
+            learner = factory(**self.parameters)
+        except TypeError as error:
+            raise ManifestError(f"{self.name}: parameters do not fit {self.entry_point!r}: {error}") from error
+        if not isinstance(learner, Learner):
+            raise ManifestError(f"{self.name}: entry_point={self.entry_point!r} has no method train(setting)")
+        return learner
+
+
+def find_submission(name: str, search: Sequence[Path] = ()) -> Submission:
+    """Find a submission by path, by name in the search folders, or by installed entry point.
+
+    Raises:
+        ManifestError: if there is none, or its manifest is broken.
+    """
+    if (Path(name) / MANIFEST).is_file():
+        return read_manifest(Path(name) / MANIFEST)
+    known: dict[str, Path] = {
+        path.parent.name: path for folder in search for path in sorted(folder.glob(f"*/{MANIFEST}"))
+    }
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        known.setdefault(entry.name, Path(str(files(entry.module) / MANIFEST)))
+    if name not in known:
+        raise ManifestError(
+            f"submission={name!r} is neither a folder with a {MANIFEST} nor a known name"
+            f"{did_you_mean(name, known)}; known: {', '.join(sorted(known)) or 'none'}"
+        )
+    return read_manifest(known[name])
+
+
+def read_manifest(path: Path) -> Submission:
+    """Read a manifest.
+
+    Raises:
+        ManifestError: naming the file, the key, the value and what is allowed.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ManifestError(f"{path}: {error}") from None
+    allowed = [entry.name for entry in fields(Submission) if entry.name != "folder"]
+    for key in table:
+        if key not in allowed:
+            raise ManifestError(f"{path}: key {key!r} is unknown{did_you_mean(key, allowed)}; allowed: {allowed}")
+    _check(path, table)
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    return Submission(**values, folder=path.parent.resolve())
+
+
+_TYPES: dict[str, type | tuple[type, ...]] = {"stacked": bool, "parameters": dict} | dict.fromkeys(
+    ("authors", "information", "tasks"), list
+)
+
+
+def _check(path: Path, table: dict[str, Any]) -> None:
+    for key in ("name", "entry_point"):
+        if key not in table:
+            raise ManifestError(f"{path}: key {key!r} is missing")
+    for key, value in table.items():
+        expected = _TYPES.get(key, str)
+        if not isinstance(value, expected):
+            raise ManifestError(f"{path}: {key}={value!r} must be a {getattr(expected, '__name__', expected)}")
+        if isinstance(value, list) and not all(isinstance(item, str) for item in value):
+            raise ManifestError(f"{path}: {key}={value!r} must hold strings only")
+    name = table["name"]
+    if not name or not all(c.isascii() and (c.isalnum() or c in "+-_.") for c in name) or name.startswith("."):
+        raise ManifestError(f"{path}: name={name!r} may hold letters, digits, '+', '-', '_' and '.' only")
+    if table["entry_point"].count(":") != 1:
+        raise ManifestError(f"{path}: entry_point={table['entry_point']!r} must have the form 'module:Class'")
+    for item in table.get("information", ()):
+        if item not in INFORMATION:
+            raise ManifestError(
+                f"{path}: information={item!r} is unknown{did_you_mean(item, INFORMATION)}; "
+                f"allowed: {', '.join(INFORMATION)}"
+            )
+    for key, value in table.get("parameters", {}).items():
+        if not isinstance(value, bool | int | float | str):
+            raise ManifestError(f"{path}: parameters.{key}={value!r} must be a number, a string or a boolean")
