@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmark.tasks.picture import Picture
 from benchmark.tasks.streams import below, bits, chance
 from benchmark.tasks.task import HiddenVariable, Layout, Task, Transition
 
@@ -74,6 +75,10 @@ class Transform(Task):
     def draw(self, state: Any, episode: int = 0) -> str:
         """See ``Task``."""
         return self.task.draw(state, episode)
+
+    def picture(self, state: Any, episode: int = 0) -> Picture | None:
+        """See ``Task``."""
+        return self.task.picture(state, episode)
 
 
 @dataclass(frozen=True)

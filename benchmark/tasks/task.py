@@ -15,6 +15,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from benchmark.tasks.picture import Picture
+
 
 @dataclass(frozen=True)
 class Field:
@@ -41,9 +43,7 @@ class Layout:
     def slices(self) -> dict[str, slice]:
         """Where each field lies."""
         ends = list(accumulate(field.size for field in self.fields))
-        return {
-            field.name: slice(end - field.size, end) for field, end in zip(self.fields, ends, strict=True)
-        }
+        return {field.name: slice(end - field.size, end) for field, end in zip(self.fields, ends, strict=True)}
 
     def unpack(self, vector: Tensor) -> dict[str, Tensor]:
         """Split ``[..., size]`` into named views ``[..., field.size]``."""
@@ -156,6 +156,10 @@ class Task(ABC):
     def draw(self, state: Any, episode: int = 0) -> str:
         """Return a text picture of one episode's state that a person understands."""
         return repr(type(state)(*(entry[episode] for entry in state)))
+
+    def picture(self, state: Any, episode: int = 0) -> Picture | None:
+        """Describe one episode's state for drawing; None means that the text of ``draw`` must do."""
+        return None
 
 
 def team_return(task: Task, rewards: Tensor) -> Tensor:
