@@ -1,0 +1,226 @@
+"""The ``penumbra`` command.
+
+Everything heavy is imported by the command that needs it: ``penumbra run`` works where only torch, numpy, typer and
+rich are installed.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(
+    name="penumbra",
+    help="Benchmark and evaluation harness for multi-agent reinforcement learning under partial observability.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+SUBMISSIONS = Path(__file__).with_name("submissions")
+
+
+@app.command()
+def tasks(
+    pattern: Annotated[str, typer.Argument(help="Only ids that match, such as 'honeycomb*'.")] = "*",
+) -> None:
+    """List the tasks: who plays, how long, what is hidden, and the scale of the scores."""
+    import fnmatch
+
+    from benchmark.measures.references import reference
+    from benchmark.tasks.registry import make_task, spec, task_ids
+
+    chosen = fnmatch.filter(task_ids(), pattern)
+    if not chosen:
+        raise ValueError(f"tasks: {pattern!r} matches none of the {len(task_ids())} tasks")
+    table = Table(
+        "task", *(Column for Column in ("N", "A", "O", "T")), "hidden", "trivial", "reference", "optimum", box=None
+    )
+    for task_id in chosen:
+        task = make_task(task_id)
+        try:
+            scale = reference(task_id)
+            numbers = [f"{value:.4g}" for value in (scale.trivial, scale.reference, scale.optimum)]
+        except ValueError:  # a third-party task need not have references
+            numbers = ["-"] * 3
+        hidden = ", ".join(variable.name for variable in task.hidden_variables[:3])
+        more = len(task.hidden_variables) - 3
+        sizes = (task.agents, len(task.action_names), task.observation_layout.size, task.horizon)
+        table.add_row(
+            task_id if spec(task_id).ranked else f"{task_id} (diagnostic)",
+            *map(str, sizes),
+            hidden + (f", +{more}" if more > 0 else ""),
+            *numbers,
+        )
+    console.print(table)
+    console.print("\nN agents, A actions, O observation size, T horizon; returns of the three reference points.")
+    console.print("score = (return - trivial) / (reference - trivial). Other sizes exist by id, for instance")
+    console.print("organization-circle-1000-v0; perturbed ones by suffix, for instance oracle-v0:slip=0.1.")
+
+
+@app.command()
+def run(
+    submissions: Annotated[list[str], typer.Argument(help="Names of submissions, or folders with a submission.toml.")],
+    suite: Annotated[str, typer.Option(help="quick, laptop or full.")] = "quick",
+    task_patterns: Annotated[
+        list[str] | None, typer.Option("--tasks", help="Task id or pattern; may be given several times.")
+    ] = None,
+    runs: Annotated[int | None, typer.Option(min=1, help="Runs per task (seeds 0, 1, ...); default: the suite's.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the records; default: results/<suite>.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ... or auto.")] = "auto",
+    parameters: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a parameter of the submission.")
+    ] = None,
+) -> None:
+    """Train submissions on a suite and write one record per run.
+
+    The same command again does only what is missing. It is safe to kill.
+    """
+    import torch
+
+    from benchmark.harness.runner import Job, run_job
+    from benchmark.harness.submission import find_submission
+    from benchmark.harness.suites import get_suite
+
+    chosen_suite = get_suite(suite)
+    folder = out or Path("results") / suite
+    changes = dict(_parameter(text) for text in parameters or ())
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    jobs = []
+    for name in submissions:
+        submission = find_submission(name, [SUBMISSIONS]).with_parameters(changes)
+        for task_id in chosen_suite.select(task_patterns or ()):
+            if submission.applies_to(task_id):
+                seeds = tuple(range(runs or chosen_suite.runs))
+                jobs.append(Job(submission, chosen_suite, task_id, seeds, device))
+    if not jobs:
+        raise ValueError(f"run: none of {', '.join(submissions)} applies to the chosen tasks")
+    failed = 0
+    for number, job in enumerate(jobs, 1):
+        console.print(f"[dim][{number}/{len(jobs)}][/dim] ", end="")
+        records = run_job(job, folder, lambda line: console.print(line, highlight=False, markup=False))
+        failed += sum(record["status"] == "failed" for record in records)
+    console.print(f"records: {folder}" + (f"; {failed} cell(s) FAILED, see their records" if failed else ""))
+    if failed:
+        raise typer.Exit(1)
+
+
+def _parameter(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--set {text!r} must have the form NAME=VALUE")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+@app.command()
+def dataset(
+    dataset_id: Annotated[str | None, typer.Argument(help="For instance oracle-random-v0; nothing lists all.")] = None,
+    card: Annotated[Path | None, typer.Option(help="Write the data card to this Markdown file.")] = None,
+) -> None:
+    """Build an offline dataset (or open it from the cache), check it, and show its data card."""
+    from benchmark.episodes.card import data_card
+    from benchmark.episodes.datasets import cache_folder, dataset_ids
+
+    if dataset_id is None:
+        console.print("\n".join(dataset_ids()), highlight=False)
+        return
+    started = time.perf_counter()
+    with _progress(f"loading {dataset_id}") as step:
+        text = data_card(dataset_id, progress=step)
+    if card:
+        card.parent.mkdir(parents=True, exist_ok=True)
+        card.write_text(text, encoding="utf-8")
+    console.print(text, markup=False, highlight=False)
+    console.print(f"{time.perf_counter() - started:.1f} s; cache: {cache_folder()}", highlight=False)
+
+
+class _progress(AbstractContextManager[Callable[[int, int], None]]):  # noqa: N801 - used like a function
+    """A progress bar on the terminal that is fed (done, total)."""
+
+    def __init__(self, title: str) -> None:
+        from rich.progress import Progress
+
+        self.bar = Progress(console=Console(stderr=True), transient=True)
+        self.row = self.bar.add_task(title, total=None)
+
+    def __enter__(self) -> Callable[[int, int], None]:
+        self.bar.start()
+        return lambda done, total: self.bar.update(self.row, completed=done, total=total)
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+
+@app.command()
+def play(
+    task_id: Annotated[str, typer.Argument(help="For instance escape-room-v0.")],
+    policy: Annotated[str, typer.Option(help="planner or random.")] = "planner",
+    seed: Annotated[int, typer.Option(help="Which episode.")] = 0,
+    delay: Annotated[float, typer.Option(min=0.0, help="Seconds between steps; 0 prints them below each other.")] = 0.4,
+) -> None:
+    """Watch one episode in the terminal."""
+    import torch
+
+    from benchmark.episodes.policy import Policy, RandomPolicy
+    from benchmark.episodes.render import ansi
+    from benchmark.measures.references import planner_for
+    from benchmark.tasks.registry import did_you_mean, make_task
+    from benchmark.tasks.streams import episode_keys, policy_keys
+
+    task = make_task(task_id)
+    choices: dict[str, Callable[[], Policy]] = {
+        "planner": lambda: planner_for(task_id),
+        "random": lambda: RandomPolicy(task.agents, len(task.action_names)),
+    }
+    if policy not in choices:
+        raise ValueError(f"policy={policy!r} is unknown{did_you_mean(policy, choices)}; allowed: planner, random")
+    player, keys = choices[policy](), episode_keys("user", seed, 1)
+    state, memory, total, ended = task.initial_state(keys), player.initial_memory(policy_keys(keys)), 0.0, False
+    animate = delay > 0 and console.is_terminal
+    _show(ansi(task, state), f"{task_id}, {policy} policy, seed {seed}: start", animate, delay)
+    for step in range(task.horizon):
+        with torch.no_grad():
+            actions, memory = player.act(task.observe(state), memory)
+        state, reward, terminated, executed = task.transition(state, actions, keys, step)
+        gained = float(reward[0, 0] if task.shared_reward else reward.sum())
+        total, ended = total + gained, bool(terminated)
+        names = [task.action_names[action] for action in executed[0].tolist()]
+        did = ", ".join(names) if len(names) <= 10 else ", ".join(f"{names.count(n)} {n}" for n in task.action_names)
+        line = f"step {step + 1}: {did}; reward {gained:+.2f}, return so far {total:.2f}"
+        _show(ansi(task, state), line, animate, delay)
+        if ended:
+            break
+    console.print(f"{'terminated' if ended else 'truncated at the horizon'}; return {total:.2f}")
+
+
+def _show(picture: str, line: str, animate: bool, delay: float) -> None:
+    if animate:
+        console.clear()
+    console.print(picture, markup=False, highlight=False, soft_wrap=True)
+    console.print(line + "\n", markup=False, highlight=False)
+    if animate:
+        time.sleep(delay)
+
+
+def main() -> None:
+    """Run the command; a user's mistake ends with one line and status 2."""
+    try:
+        app()
+    except ValueError as error:
+        Console(stderr=True).print(f"[red]error:[/red] {str(error)}", highlight=False)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
