@@ -3,7 +3,7 @@
 There is no auto-reset, so no recurrent state can outlive its episode.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 
 import torch
 from torch import Tensor
@@ -66,7 +66,7 @@ class Episodes:
 
 
 class PolicyError(ValueError):
-    """A policy broke its contract: wrong shape, type or range of actions."""
+    """A policy broke its contract: wrong shape, type or range of actions, or NaN in its memory."""
 
 
 @torch.no_grad()
@@ -79,7 +79,7 @@ def rollout(task: Task, policy: Policy, keys: Tensor) -> Episodes:
         keys: int64 ``[B]`` episode keys; their device is where everything happens.
 
     Raises:
-        PolicyError: if the policy's actions have the wrong shape, type or range.
+        PolicyError: if the policy's actions have the wrong shape, type or range, or its memory ends up with NaN.
     """
     trace, _ = _play(task, policy, keys, beliefs=False)
     return trace
@@ -135,6 +135,7 @@ def _play(task: Task, policy: Policy, keys: Tensor, *, beliefs: bool) -> tuple[E
         if not bool(running.any()):
             break
 
+    check_memory(memory)
     episodes = Episodes(
         keys, observations, actions, executed, rewards, terminated, mask, hidden, team_return(task, rewards)
     )
@@ -167,3 +168,23 @@ def check_actions(actions: object, batch: int, task: Task) -> None:
     if low < 0 or high >= count:
         wrong = low if low < 0 else high
         raise PolicyError(f"act: action {wrong} is out of range; allowed: 0 to {count - 1} ({count} actions)")
+
+
+def check_memory(memory: object) -> None:
+    """Refuse a memory that holds NaN: the arg-max of NaN is a valid action, so actions alone would hide it.
+
+    Raises:
+        PolicyError: if any floating-point tensor in nested tuples, lists, dicts or dataclasses has a NaN.
+    """
+    if isinstance(memory, Tensor):
+        if memory.is_floating_point() and bool(memory.isnan().any()):
+            raise PolicyError(f"act: the policy's memory holds NaN (a tensor of shape {tuple(memory.shape)})")
+    elif isinstance(memory, tuple | list):
+        for part in memory:
+            check_memory(part)
+    elif isinstance(memory, dict):
+        for part in memory.values():
+            check_memory(part)
+    elif is_dataclass(memory):
+        for entry in fields(memory):
+            check_memory(getattr(memory, entry.name))
