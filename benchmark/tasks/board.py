@@ -76,10 +76,7 @@ def _tables(board: Board, device: torch.device) -> tuple[Tensor, Tensor, Tensor]
     targets = [[(x + dx, y + dy) for dx, dy in board.moves] for x, y in board.cells]
     inside = [[target in board.index for target in row] for row in targets]
     neighbours = [
-        [
-            board.index[target] if target in board.index and cell not in board.absorbing else here
-            for target in row
-        ]
+        [board.index[target] if target in board.index and cell not in board.absorbing else here for target in row]
         for here, (cell, row) in enumerate(zip(board.cells, targets, strict=True))
     ]
     return (
@@ -136,3 +133,22 @@ def hex_board(radius: int, extra: Offsets) -> Board:
     axis = range(-radius, radius + 1)
     field = tuple((i, j) for i in axis for j in axis if hex_norm((i, j)) <= radius)
     return Board(field + extra, HEX_MOVES, frozenset(extra))
+
+
+def bounce(cells: Tensor, targets: Tensor) -> Tensor:
+    """Return where agents end up when nobody enters a cell that another one heads for.
+
+    All agents whose targets coincide remain where they were; an agent that stays heads for its own cell. Agents may
+    swap cells. Nobody is moved a second time: an agent may enter the cell of another one that was held back.
+
+    Args:
+        cells: int64 ``[..., N]``, where the agents are.
+        targets: int64 ``[..., N]``, where they want to be.
+
+    Returns:
+        int64 ``[..., N]``.
+    """
+    meets = torch.zeros_like(targets, dtype=torch.bool)
+    for shift in range(1, targets.shape[-1]):
+        meets |= targets == targets.roll(shift, -1)
+    return torch.where(meets, cells, targets)
