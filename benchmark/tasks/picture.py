@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 Shape = Literal["disc", "ring", "square", "diamond", "triangle", "star", "key", "door", "text"]
-Colour = Literal["red", "green", "blue", "gold", "purple", "grey", "dark"] | int
+Colour = Literal["red", "green", "blue", "gold", "purple", "grey", "dark", "pale"] | int
 
 
 class Mark(NamedTuple):
