@@ -13,6 +13,7 @@ import os
 import re
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -161,7 +162,7 @@ def _shard(chosen: Dataset, task: Task, split: str, number: int) -> Arrays:
     if path.exists():
         arrays = _read(path)
         # A dataset without a published digest is held to the one it was stored with.
-        if arrays is not None and content_digest(arrays) == (expected or str(arrays["stored_digest"])):
+        if arrays is not None and content_digest(arrays) == (expected or str(arrays.get("stored_digest"))):
             return arrays
         _log.warning("%s: the cached shard is damaged or outdated; rebuilding it", path)
     arrays = build_shard(chosen, task, split, number)
@@ -226,9 +227,7 @@ def _decode(arrays: Arrays, task: Task) -> Episodes:
     rewards = torch.from_numpy(arrays["rewards"]).expand(-1, -1, task.agents).contiguous()
     hidden = torch.from_numpy(arrays["hidden"]).long()
     keys: Tensor = torch.from_numpy(arrays["keys"])
-    return Episodes(
-        keys, observations, actions, actions, rewards, last, mask, hidden, team_return(task, rewards)
-    )
+    return Episodes(keys, observations, actions, actions, rewards, last, mask, hidden, team_return(task, rewards))
 
 
 def _write(path: Path, arrays: Arrays) -> None:
@@ -249,5 +248,5 @@ def _read(path: Path) -> Arrays | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None

@@ -4,6 +4,7 @@ Every submission that offers a belief is asked about the same histories: the ran
 split. The policy sees each agent's recorded observations and is told the recorded actions.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,23 +46,22 @@ def belief_scores(
         BeliefError: if a belief has the wrong shape or does not sum to one.
     """
     episodes = test[:EPISODES].to(device)
-    mask = episodes.mask[:, :, None]  # [B, T, 1]
     totals = [_Tally(runs) for _ in task.hidden_variables]
     memory = policy.initial_memory(policy_keys(episodes.keys).repeat(runs))
     for step in range(task.horizon):
         observations = episodes.observations[:, step].repeat(runs, 1, 1)
         _, memory = policy.act(observations, memory)
         beliefs = policy.belief(memory)
-        check_belief(task, beliefs, observations.shape[0])
+        running = episodes.mask[:, step].repeat(runs)
+        check_belief(task, beliefs, running)
         for index, (log_probability, tally) in enumerate(zip(beliefs, totals, strict=True)):
-            truth = episodes.hidden[:, step, index].repeat(runs)
-            tally.add(log_probability, truth, mask[:, step].repeat(runs, 1))
+            tally.add(log_probability, episodes.hidden[:, step, index].repeat(runs), running)
         memory = with_actions(policy, memory, episodes.actions[:, step].repeat(runs, 1))
     return [_summary(task, test, totals, run) for run in range(runs)]
 
 
-def check_belief(task: Task, beliefs: Sequence[Tensor], batch: int) -> None:
-    """Refuse anything but log-probabilities ``[B, N, V]`` for every hidden variable.
+def check_belief(task: Task, beliefs: Sequence[Tensor], running: Tensor) -> None:
+    """Refuse anything but log-probabilities ``[B, N, V]`` for every hidden variable, where ``running`` (bool ``[B]``).
 
     Raises:
         BeliefError: naming the variable and what is wrong.
@@ -70,10 +70,10 @@ def check_belief(task: Task, beliefs: Sequence[Tensor], batch: int) -> None:
     if len(beliefs) != len(variables):
         raise BeliefError(f"belief: {len(beliefs)} distributions for {len(variables)} hidden variables")
     for variable, belief in zip(variables, beliefs, strict=True):
-        shape = (batch, task.agents, len(variable.values))
+        shape = (len(running), task.agents, len(variable.values))
         if belief.shape != shape:
             raise BeliefError(f"belief of {variable.name!r} has shape {tuple(belief.shape)}; expected {shape}")
-        mass = belief.exp().sum(-1)
+        mass = belief[running].exp().sum(-1)
         if not bool(((mass - 1).abs() < 1e-3).all()):  # also false for NaN
             worst = mass.flatten()[(mass - 1).abs().nan_to_num(torch.inf).argmax()]
             raise BeliefError(f"belief of {variable.name!r} sums to {float(worst):.4g}; expected 1")
@@ -88,16 +88,16 @@ class _Tally:
         self.correct: Tensor | float = 0.0
         self.nll: Tensor | float = 0.0
 
-    def add(self, belief: Tensor, truth: Tensor, mask: Tensor) -> None:
-        """Add one step: belief ``[R*B, N, V]``, truth ``[R*B]``, mask ``[R*B, 1]``."""
+    def add(self, belief: Tensor, truth: Tensor, running: Tensor) -> None:
+        """Add one step: belief ``[R*B, N, V]``, truth ``[R*B]``, running ``[R*B]``."""
         agents = belief.shape[1]
-        target = truth[:, None, None].expand(-1, agents, 1)
-        nll = -belief.clamp(min=torch.tensor(SMALLEST_PROBABILITY).log().item()).gather(-1, target)[..., 0].double()
+        likelihood = belief.gather(-1, truth[:, None, None].expand(-1, agents, 1))[..., 0].double()
+        nll = -likelihood.clamp(min=math.log(SMALLEST_PROBABILITY))
         correct = (belief.argmax(-1) == truth[:, None]).double()
-        weight = mask.double().expand(-1, agents)
-        self.count = self.count + self._per_run(weight)
-        self.correct = self.correct + self._per_run(correct * weight)
-        self.nll = self.nll + self._per_run(nll * weight)
+        counted = running[:, None].expand(-1, agents)
+        self.count = self.count + self._per_run(counted.double())
+        self.correct = self.correct + self._per_run(correct.where(counted, 0.0))
+        self.nll = self.nll + self._per_run(nll.where(counted, 0.0))
 
     def _per_run(self, values: Tensor) -> Tensor:
         return values.unflatten(0, (self.runs, -1)).sum((1, 2))

@@ -15,7 +15,8 @@ from benchmark.tasks.escape_room import EscapeRoom
 from benchmark.tasks.gathering import Gathering
 from benchmark.tasks.honeycomb import HoneyComb
 from benchmark.tasks.oracle import Oracle
-from benchmark.tasks.organization import Organization, OrganizationPair
+from benchmark.tasks.organization import Organization
+from benchmark.tasks.organization_pair import OrganizationPair
 from benchmark.tasks.perturb import Slip
 from benchmark.tasks.task import Task
 from benchmark.tasks.topology import TOPOLOGIES
