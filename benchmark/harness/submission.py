@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from benchmark.harness.protocol import Learner
@@ -75,10 +76,8 @@ class Submission:
             ManifestError: if it cannot be imported, takes other parameters, or has no ``train``.
         """
         module_name, _, attribute = self.entry_point.partition(":")
-        if self.folder is not None and str(self.folder) not in sys.path:
-            sys.path.insert(0, str(self.folder))
         try:
-            factory = getattr(importlib.import_module(module_name), attribute)
+            factory = getattr(self._module(module_name), attribute)
         except (ImportError, AttributeError) as error:
             raise ManifestError(f"{self.name}: entry_point={self.entry_point!r} cannot be imported: {error}") from error
         try:
@@ -88,6 +87,17 @@ class Submission:
         if not isinstance(learner, Learner):
             raise ManifestError(f"{self.name}: entry_point={self.entry_point!r} has no method train(setting)")
         return learner
+
+    def _module(self, name: str) -> ModuleType:
+        local = None if self.folder is None else self.folder / f"{name}.py"
+        if local is None or not local.exists():
+            return importlib.import_module(name)
+        if str(local.parent) not in sys.path:
+            sys.path.insert(0, str(local.parent))
+        module = importlib.import_module(name)
+        if Path(module.__file__ or "").resolve() != local:
+            raise ImportError(f"{local} is hidden by another module named {name!r} ({module.__file__}); rename it")
+        return module
 
 
 def find_submission(name: str, search: Sequence[Path] = ()) -> Submission:
