@@ -1,0 +1,239 @@
+"""Oracle: exact optima by dynamic programming, the reference policy, and what it believes.
+
+Both agents observe the same, so what the team knows is common: which boxes may still be right, and whether the oracle
+has spoken. That and the two positions are all that matters, and there are few enough of them to solve the task
+exactly, for a team that sees only its observations as for one that is told the right box.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import combinations, product
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from benchmark.measures.planners.routes import distances_to, moves_to
+from benchmark.tasks.board import Board, Cell
+from benchmark.tasks.oracle import (
+    BOX_REWARD,
+    BOXES,
+    ORACLE,
+    ORACLE_REWARD,
+    PLACES,
+    SIZE,
+    SPENT,
+    START,
+    STEP_REWARD,
+    UNTOUCHED,
+    Oracle,
+    near,
+    outcome,
+)
+from benchmark.tasks.task import one_hot
+
+# What the team knows: the boxes that may be right, and UNTOUCHED or SPENT.
+Knowledge = tuple[tuple[int, ...], int]
+ANY_BOX = tuple(range(len(BOXES)))
+
+
+def planner(task: Oracle) -> "OraclePolicy":
+    """Agent 0 asks the oracle while agent 1 waits at the best cell for it, then both go to the revealed box."""
+    return OraclePolicy(task)
+
+
+def full_state_optimum(task: Oracle) -> float:
+    """Exact optimum for a team that knows the right box, by backward induction over both positions."""
+    values = _values(task, _best_move)
+    return sum(_at_start(task, values[(box,), UNTOUCHED]) for box in ANY_BOX) / len(BOXES)
+
+
+def information_optimum(task: Oracle) -> float:
+    """Exact optimum for a team that uses only what it observes, by backward induction over positions and beliefs."""
+    return _at_start(task, _values(task, _best_move)[ANY_BOX, UNTOUCHED])
+
+
+def random_return(task: Oracle) -> float:
+    """Exact expected return of uniformly random actions, by the same recursion."""
+    return _at_start(task, _values(task, _mean_move)[ANY_BOX, UNTOUCHED])
+
+
+def _at_start(task: Oracle, values: Tensor) -> float:
+    start = task.board.at(START)
+    return float(values.mean() if task.random_start else values[start, start])
+
+
+@lru_cache(maxsize=8)
+def _values(task: Oracle, move: Callable[[Tensor, Board], Tensor]) -> dict[Knowledge, Tensor]:
+    """Return the expected return of an episode that starts with some knowledge: float64 ``[cells, cells]`` each.
+
+    The axes are the cells of agents 0 and 1; ``move`` says what becomes of arrival values when one agent moves.
+    """
+    board = task.board
+    subsets = [boxes for size in range(1, len(BOXES) + 1) for boxes in combinations(ANY_BOX, size)]
+    known = [(boxes, UNTOUCHED) for boxes in subsets] + [((box,), SPENT) for box in ANY_BOX]
+    values = {knowledge: torch.zeros(SIZE**2, SIZE**2, dtype=torch.float64) for knowledge in known}
+    for _ in range(task.horizon):
+        arrivals = {knowledge: _arrive(task, knowledge, values) for knowledge in known}
+        values = {
+            knowledge: move(move(value, board).T.contiguous(), board).T.contiguous()
+            for knowledge, value in arrivals.items()
+        }
+    return values
+
+
+def _best_move(values: Tensor, board: Board) -> Tensor:
+    # A king's moves are all pairs of a step or none along each axis.
+    return _best_step(_best_step(values.view(SIZE, SIZE, -1), 0), 1).view_as(values)
+
+
+def _best_step(values: Tensor, axis: int) -> Tensor:
+    best = values.clone()
+    for ahead, behind in ((1, 0), (0, 1)):
+        here = best.narrow(axis, behind, SIZE - 1)
+        torch.maximum(here, values.narrow(axis, ahead, SIZE - 1), out=here)
+    return best
+
+
+def _mean_move(values: Tensor, board: Board) -> Tensor:
+    return values[board.neighbours()].mean(1)
+
+
+def _arrive(task: Oracle, knowledge: Knowledge, values: dict[Knowledge, Tensor]) -> Tensor:
+    """Return what a step pays that leads to each pair of cells, plus the value of going on from there."""
+    arrival = values[knowledge] + STEP_REWARD  # right wherever nobody visits anything
+    boxes, oracle = knowledge
+    rooms = _rooms(task.board)
+    for first, second in product(range(len(rooms)), repeat=2):
+        visited = [place in (first, second) for place in range(len(PLACES))]
+        if not any(visited):
+            continue
+        rows, columns = rooms[first][:, None], rooms[second]
+        worth = torch.zeros(1, dtype=torch.float64)
+        for right in boxes:
+            following, reward, ended = outcome(visited, right, oracle, task.wrong_box_penalty)
+            left = tuple(box for box in boxes if not visited[box])
+            learned = (left, UNTOUCHED) if following == UNTOUCHED else ((right,), SPENT)
+            worth = worth + reward + (0.0 if ended else values[learned][rows, columns])
+        arrival[rows, columns] = worth / len(boxes)
+    return arrival
+
+
+@lru_cache(maxsize=8)
+def _rooms(board: Board) -> tuple[Tensor, ...]:
+    """Return the cells of each place's region, and those of none: int64, each cell once."""
+    regions = _regions(board)
+    return tuple(region.nonzero()[:, 0] for region in (*regions, ~regions.any(0)))
+
+
+def _regions(board: Board) -> Tensor:
+    """Return bool ``[places, cells]``."""
+    return torch.stack([board.marked(lambda cell, place=place: near(cell, place)) for place in PLACES])
+
+
+class WaitingPlan(NamedTuple):
+    """Where agent 1 waits while agent 0 asks the oracle, and what the plan returns on average."""
+
+    cell: Cell
+    expected_return: float
+
+
+def best_waiting_plan(task: Oracle) -> WaitingPlan:
+    """Try every cell that agent 1 can reach from the centre before the oracle speaks; of equals take the first.
+
+    Agent 0 goes straight to the oracle; once the hint is out, whoever is nearer opens the box.
+    """
+    board, regions = task.board, _regions(task.board)
+    ways = _ways(board)
+    asker, asking = board.at(START), 0
+    while not near(board.cells[asker], ORACLE):
+        asker, asking = int(board.neighbours()[asker, ways[len(BOXES), asker]]), asking + 1
+    to_box = torch.stack([distances_to(board, regions[box], regions[:-1].any(0)) for box in ANY_BOX])
+    opening = torch.minimum(to_box, to_box[:, asker, None]).double().mean(0)  # steps, if agent 1 waits at each cell
+    # King's moves can be walked backwards: as far from the centre as to it.
+    away = distances_to(board, board.marked(lambda cell: cell == START), regions[:-1].any(0))
+    allowed = (away <= asking) & ~regions[:-1].any(0)
+    best = int(opening.masked_fill(~allowed, torch.inf).argmin())
+    steps = asking + float(opening[best])
+    return WaitingPlan(board.cells[best], ORACLE_REWARD + BOX_REWARD + STEP_REWARD * steps)
+
+
+@lru_cache(maxsize=8)
+def _ways(board: Board) -> Tensor:
+    """Return the next move towards each place, int64 ``[places, cells]``, never through a box that is not the goal."""
+    regions = _regions(board)
+    return torch.stack([moves_to(board, region, regions[:-1].any(0)) for region in regions])
+
+
+class Memory(NamedTuple):
+    """What each agent has gathered."""
+
+    possible: Tensor  # bool [B, N, boxes]: which boxes may be right
+    heard: Tensor  # bool [B, N]: whether the oracle has been visited
+    step: int
+
+
+class _BoxSeeker:
+    """Gathers what is known and goes to the right box once only one is possible; until then subclasses say where."""
+
+    def __init__(self, task: Oracle) -> None:
+        board = task.board
+        self.layout = task.observation_layout.slices
+        self.regions = _regions(board)
+        self.boxes = torch.tensor(BOXES)
+        waiting = board.marked(lambda cell: cell == best_waiting_plan(task).cell)
+        # Destinations 0 to 2 are boxes, 3 the oracle, 4 the waiting cell.
+        self.ways = torch.cat((_ways(board), moves_to(board, waiting, self.regions[:-1].any(0))[None]))
+
+    def initial_memory(self, keys: Tensor) -> Memory:
+        """Know nothing."""
+        possible = torch.ones(len(keys), 2, len(BOXES), dtype=torch.bool, device=keys.device)
+        return Memory(possible, torch.zeros_like(possible[..., 0]), 0)
+
+    def act(self, observations: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+        """Take the next step of a shortest way to where each agent is headed."""
+        device = observations.device
+        places = (observations * (SIZE - 1)).round().to(torch.int64)
+        positions = places[..., self.layout["positions"]].unflatten(2, (2, 2))
+        cells = positions[..., 0] * SIZE + positions[..., 1]  # [B, N, 2]: where each agent sees both
+        hinted = (places[..., None, self.layout["hint"]] == self.boxes.to(device)).all(-1)  # [B, N, boxes]
+        heard = hinted.any(-1)
+        possible = memory.possible
+        if memory.step > 0:  # Who starts in a box's region has not opened it yet.
+            possible = possible & ~self.regions[:-1].to(device)[:, cells].any(-1).permute(1, 2, 0)
+        possible = torch.where(heard[..., None], hinted, possible)
+        # No box is left where the episode has just ended; nobody acts on that.
+        possible = torch.where(possible.any(-1, keepdim=True), possible, memory.possible)
+        known = possible.sum(-1) == 1
+        headed = torch.where(known, possible.to(torch.int64).argmax(-1), self.search(possible))
+        own = cells.diagonal(dim1=1, dim2=2)
+        return self.ways.to(device)[headed, own], Memory(possible, memory.heard | heard, memory.step + 1)
+
+    def search(self, possible: Tensor) -> Tensor:
+        """Return each agent's destination while more than one box is possible, broadcastable to ``[B, N]``."""
+        raise NotImplementedError
+
+    def belief(self, memory: Memory) -> tuple[Tensor, ...]:
+        """Return the exact posterior: even among the boxes not seen to be wrong, and certain about the oracle.
+
+        It is exact whatever the team does: all that agents act on is seen by both, so actions say nothing more.
+        """
+        box = memory.possible / memory.possible.sum(-1, keepdim=True)
+        return box.log(), one_hot(memory.heard.to(torch.int64), 2).log()
+
+
+class OraclePolicy(_BoxSeeker):
+    """Agent 0 asks the oracle, agent 1 waits where ``best_waiting_plan`` says; then both go to the revealed box."""
+
+    def search(self, possible: Tensor) -> Tensor:
+        """Send agent 0 to the oracle and agent 1 to its waiting cell."""
+        return torch.tensor([len(BOXES), len(BOXES) + 1], device=possible.device)
+
+
+class SweepPolicy(_BoxSeeker):
+    """A diagnostic that never asks: each agent opens a box of its own, then both go to the third."""
+
+    def search(self, possible: Tensor) -> Tensor:
+        """Send agent 0 to the first box and agent 1 to the second, or to the third if their own is wrong."""
+        own = torch.stack((possible[:, 0, 0], possible[:, 1, 1]), 1)
+        return torch.where(own, torch.arange(2, device=possible.device), 2)
