@@ -1,6 +1,7 @@
 """Submissions for the tests of the harness: a sound one, and one for every way to break the contract."""
 
 from pathlib import Path
+from uuid import uuid4
 
 MODULE = '''
 import os, signal, torch
@@ -69,11 +70,16 @@ class NanMemory:
 '''
 
 
+def module_of(folder: Path) -> str:
+    """Return the name of the module in a submission folder."""
+    return next(folder.glob("*.py")).stem
+
+
 def write(folder: Path, name: str, *, stacked: bool = True, **parameters: object) -> Path:
     """Write a submission folder and return it."""
     target = folder / name
     target.mkdir(parents=True)
-    module = "submission_" + name.replace("-", "_")
+    module = f"submission_{uuid4().hex}"  # modules of different folders must not share a name in one process
     (target / f"{module}.py").write_text(MODULE)
     values = "\n".join(f"{key} = {value!r}".replace("'", '"') for key, value in parameters.items())
     (target / "submission.toml").write_text(

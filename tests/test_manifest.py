@@ -68,14 +68,16 @@ def test_mistakes_are_named(tmp_path, text, message):
     ("entry", "parameters", "message"),
     [
         ("no_such_module:Class", {}, "cannot be imported"),
-        ("submission_x:Nothing", {}, "cannot be imported"),
-        ("submission_x:Learner", {"speed": 1}, "parameters do not fit"),
-        ("submission_x:Bad", {"make": 1}, r"has no method train\(setting\)"),
+        ("MODULE:Nothing", {}, "cannot be imported"),
+        ("MODULE:Learner", {"speed": 1}, "parameters do not fit"),
+        ("MODULE:Bad", {"make": 1}, r"has no method train\(setting\)"),
     ],
 )
 def test_entry_points_that_do_not_fit(tmp_path, entry, parameters, message):
     folder = faulty.write(tmp_path, "x", **parameters)
-    text = (folder / "submission.toml").read_text().replace("submission_x:Learner", entry)
+    module = faulty.module_of(folder)
+    entry = entry.replace("MODULE", module)
+    text = (folder / "submission.toml").read_text().replace(f"{module}:Learner", entry)
     (folder / "submission.toml").write_text(text)
     with pytest.raises(ManifestError, match=message):
         find_submission(str(folder)).build()
@@ -83,6 +85,9 @@ def test_entry_points_that_do_not_fit(tmp_path, entry, parameters, message):
 
 def test_two_submissions_may_not_share_a_module_name(tmp_path):
     one, two = faulty.write(tmp_path / "a", "twin"), faulty.write(tmp_path / "b", "twin")
+    shared = faulty.module_of(one)
+    (two / f"{faulty.module_of(two)}.py").rename(two / f"{shared}.py")
+    (two / "submission.toml").write_text((one / "submission.toml").read_text())
     find_submission(str(one)).build()
-    with pytest.raises(ManifestError, match="is hidden by another module named 'submission_twin'"):
+    with pytest.raises(ManifestError, match=f"is hidden by another module named '{shared}'"):
         find_submission(str(two)).build()
