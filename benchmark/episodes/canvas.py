@@ -65,7 +65,7 @@ class Canvas:
         self.pixels = np.empty((height, width, 3))
         self.pixels[:] = background
 
-    def shape(self, name: str, x: float, y: float, radius: float, colour: Colour, opacity: float = 1.0) -> None:
+    def shape(self, name: str, x: float, y: float, radius: float, colour: Colour) -> None:
         """Draw a shape around a centre, its edges smoothed over one pixel."""
         reach = int(1.2 * radius) + 2
         height, width = self.pixels.shape[:2]
@@ -73,7 +73,7 @@ class Canvas:
         top, bottom = max(0, int(y) - reach), min(height, int(y) + reach + 1)
         rows, columns = np.mgrid[top:bottom, left:right]
         distance = _SHAPES[name]((columns + 0.5 - x) / radius, (rows + 0.5 - y) / radius) * radius
-        self._blend(self.pixels[top:bottom, left:right], np.clip(0.5 - distance, 0, 1) * opacity, colour)
+        self._blend(self.pixels[top:bottom, left:right], np.clip(0.5 - distance, 0, 1), colour)
 
     def box(self, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
         """Fill whole pixels of a rectangle."""

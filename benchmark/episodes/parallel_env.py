@@ -146,7 +146,7 @@ class TaskParallelEnv(ParallelEnv[str, np.ndarray, np.int64]):
         Raises:
             ValueError: before the first ``reset``.
         """
-        return np.array(self.task.state_vector(self._started("state"))[0])
+        return self.task.state_vector(self._started("state"))[0].numpy().copy()
 
     @torch.no_grad()
     def hidden_state(self) -> dict[str, Any]:
@@ -182,7 +182,7 @@ class TaskParallelEnv(ParallelEnv[str, np.ndarray, np.int64]):
 
     def _observe(self) -> np.ndarray:
         # A copy: what is handed out shares memory neither with the state nor between agents.
-        return np.array(self.task.observe(self._state)[0])
+        return self.task.observe(self._state)[0].numpy().copy()
 
     def _checked(self, actions: Mapping[str, SupportsIndex]) -> list[int]:
         agents, allowed = self.agents, self._actions

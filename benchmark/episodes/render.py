@@ -13,6 +13,7 @@ from benchmark.tasks.task import Task
 _PAPER: Colour = (0.97, 0.97, 0.96)
 _CELL: Colour = (1.0, 1.0, 1.0)
 _LINE: Colour = (0.82, 0.82, 0.80)
+_TINT = 0.2
 _INK: Colour = (0.15, 0.16, 0.18)
 _COLOURS: dict[str, Colour] = {
     "red": (0.80, 0.22, 0.20),
@@ -50,8 +51,11 @@ def ansi(task: Task, state: Any, episode: int = 0) -> str:
 
 
 def _numbers(values: list[float]) -> str:
-    text = ",".join(f"{value:.3g}" for value in values)
-    return text if len(values) == 1 else f"[{text}]"
+    if len(values) == 1:
+        return f"{values[0]:.3g}"
+    if len(values) > 16:  # mostly zeros: say where the others are
+        return f"{{{', '.join(f'{place}: {value:.3g}' for place, value in enumerate(values) if value)}}}"
+    return f"[{', '.join(f'{value:.3g}' for value in values)}]"
 
 
 def rgb_array(task: Task, state: Any, episode: int = 0) -> np.ndarray:
@@ -130,24 +134,22 @@ def _legend(picture: Picture) -> list[Mark]:
 
 
 def _draw_cells(canvas: Canvas, board: _Board, picture: Picture) -> None:
-    watchers = defaultdict(list)
+    sheets = defaultdict(lambda: np.array(_CELL))
     for agent, cells in enumerate(picture.seen):
         for cell in cells:
-            watchers[cell].append(agent)
-    shape = "hexagon" if board.hexagonal else "square"
+            # Like coloured glass: where several agents look, it grows darker.
+            sheets[cell] = sheets[cell] * (1 - _TINT * (1 - np.array(_colour(agent))))
     for cell in picture.cells:
         x, y = board.pixel(cell)
-        canvas.shape(shape, x, y, board.size / 2, _LINE)
-        canvas.shape(shape, x, y, board.size / 2 - 1, _CELL)
-        # Several watchers tint one cell in nested rings.
-        for ring, agent in enumerate(watchers[cell]):
-            radius = (board.size / 2 - 1) * (1 - ring / len(watchers[cell]))
-            canvas.shape(shape, x, y, radius, _CELL)
-            canvas.shape(shape, x, y, radius, _colour(agent), 0.25)
+        for half, colour in ((board.size / 2, _LINE), (board.size / 2 - 1, tuple(sheets[cell]))):
+            if board.hexagonal:
+                canvas.shape("hexagon", x, y, half, colour)
+            else:
+                canvas.box(x - half, y - half, x + half, y + half, colour)
 
 
 def _draw_mark(canvas: Canvas, mark: Mark, x: float, y: float, radius: float) -> None:
-    scale = max(1, round(radius / 8))
+    scale = max(1, round(radius / 6))
     if mark.shape == "text":
         canvas.text(mark.label, x + radius, y - 2.5 * scale, scale, _colour(mark.colour))
         return
