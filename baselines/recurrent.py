@@ -1,0 +1,128 @@
+"""Memory and action: what every recurrent value learner here shares."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from baselines.networks import GRU, MLP
+from benchmark.tasks.streams import below, bits, chance
+from benchmark.tasks.task import Layout, Task, one_hot
+
+
+class Scaling(NamedTuple):
+    """Centre and scale observations: ``(x - shift) * factor``."""
+
+    shift: Tensor  # float32 [O]
+    factor: Tensor  # float32 [O]
+
+    def __call__(self, observations: Tensor) -> Tensor:
+        """Scale ``[..., O]``."""
+        return (observations - self.shift) * self.factor
+
+
+def scaling(layout: Layout, scale: float, device: torch.device | str = "cpu") -> Scaling:
+    """Return the scaling that puts every entry's declared bounds at ``-scale`` and ``scale``.
+
+    Entries whose two bounds are equal become 0.
+    """
+    low, high = (torch.tensor(bound, dtype=torch.float32, device=device) for bound in layout.bounds())
+    half_range = (high - low) / 2
+    return Scaling((low + high) / 2, torch.where(half_range > 0, scale / half_range, 0.0))
+
+
+class RecurrentQ(nn.Module):
+    """Action values from an agent's history: ``h_t = GRU([o_t, onehot(a_{t-1})])``, ``Q = MLP([o_t, h_t])``.
+
+    Args:
+        run_keys: int64 ``[R]``, from which the weights are drawn.
+        task: for the number of agents N, of actions A and the length O of observations.
+        hidden: H, units of the GRU.
+        width: units in each of the two hidden layers of the MLP.
+    """
+
+    def __init__(self, run_keys: Tensor, task: Task, hidden: int, width: int) -> None:
+        super().__init__()
+        observation, self.actions = task.observation_layout.size, len(task.action_names)
+        self.gru = GRU(run_keys, task.agents, observation + self.actions, hidden, "history")
+        self.head = MLP(run_keys, task.agents, (observation + hidden, width, width, self.actions), "q")
+
+    def histories(self, observations: Tensor, actions: Tensor) -> Tensor:
+        """Summarise every prefix of whole episodes.
+
+        Args:
+            observations: float32 ``[R, N, B, T + 1, O]``, scaled.
+            actions: int64 ``[R, N, B, T]``.
+
+        Returns:
+            float32 ``[R, N, B, T + 1, H]``; entry ``t`` has seen observations up to ``t`` and actions before ``t``.
+        """
+        before = pad(one_hot(actions, self.actions), (0, 0, 1, 0))
+        return self.gru(torch.cat((observations, before), -1))
+
+    def values(self, observations: Tensor, hidden: Tensor) -> Tensor:
+        """Return the values ``[R, N, ..., A]`` of scaled observations ``[R, N, ..., O]`` and histories."""
+        return self.head(torch.cat((observations, hidden), -1))
+
+    def forward(self, observations: Tensor, actions: Tensor) -> Tensor:
+        """Return the values ``[R, N, B, T + 1, A]`` along whole episodes; arguments as for ``histories``."""
+        return self.values(observations, self.histories(observations, actions))
+
+
+def epsilon_greedy(greedy: Tensor, keys: Tensor, step: int, epsilon: float, actions: int) -> Tensor:
+    """Replace each agent's action, with probability ``epsilon``, by one drawn uniformly from all A.
+
+    Args:
+        greedy: int64 ``[B, N]``.
+        keys: int64 ``[B]`` policy keys.
+        step: time step.
+        epsilon: probability of exploring.
+        actions: A.
+    """
+    if epsilon == 0.0:
+        return greedy
+    draws = bits(keys, step, "epsilon-greedy", greedy.shape[1])
+    return torch.where(chance(draws, epsilon), below(draws, actions), greedy)
+
+
+class RecurrentMemory(NamedTuple):
+    """What a recurrent policy carries from step to step."""
+
+    keys: Tensor  # int64 [B]
+    step: int
+    before: Tensor  # float32 [B, N, A]: one-hot previous actions; zero at the start
+    hidden: Tensor  # float32 [R, N, B / R, H]
+
+
+class RecurrentPolicy:
+    """Act on the values of a ``RecurrentQ``, epsilon-greedily.
+
+    Args:
+        network: of R runs; the batch is run-major. It is read at every step, not copied.
+        scale: how the network wants its observations.
+        epsilon: probability of a uniformly random action, for each agent and step.
+    """
+
+    def __init__(self, network: RecurrentQ, scale: Scaling, epsilon: float = 0.0) -> None:
+        self.network = network
+        self.scale = scale
+        self.epsilon = epsilon
+
+    def initial_memory(self, keys: Tensor) -> RecurrentMemory:
+        """Start every episode with a zero hidden state and no previous action."""
+        runs, agents = self.network.gru.hidden_weight.shape[:2]
+        hidden = self.network.gru.initial_hidden(keys.shape[0] // runs)
+        return RecurrentMemory(keys, 0, hidden.new_zeros(keys.shape[0], agents, self.network.actions), hidden)
+
+    @torch.no_grad()
+    def act(self, observations: Tensor, memory: RecurrentMemory) -> tuple[Tensor, RecurrentMemory]:
+        """Choose actions ``[B, N]`` from observations ``[B, N, O]``; each agent sees its own row only."""
+        runs = memory.hidden.shape[0]
+        scaled = self.scale(observations).unflatten(0, (runs, -1)).transpose(1, 2)  # [R, N, B / R, O]
+        before = memory.before.unflatten(0, (runs, -1)).transpose(1, 2)
+        hidden = self.network.gru.step(torch.cat((scaled, before), -1), memory.hidden)
+        greedy = self.network.values(scaled, hidden).argmax(-1).transpose(1, 2).flatten(0, 1)
+        count = self.network.actions
+        actions = epsilon_greedy(greedy, memory.keys, memory.step, self.epsilon, count)
+        return actions, RecurrentMemory(memory.keys, memory.step + 1, one_hot(actions, count), hidden)

@@ -1,0 +1,91 @@
+"""Update rules against numbers worked out by hand."""
+
+import pytest
+import torch
+
+from baselines.losses import chosen, double_q_target, hysteretic_td_loss, hysteretic_weights, masked_mean
+
+
+def steps(*numbers: float) -> torch.Tensor:
+    """One run, one agent, one episode: [1, 1, 1, T]."""
+    return torch.tensor(numbers).view(1, 1, 1, -1)
+
+
+def test_masked_mean_ignores_what_was_not_played():
+    values = torch.tensor([[1.0, 2.0, 100.0], [6.0, 100.0, 100.0]]).view(1, 1, 2, 3)
+    mask = torch.tensor([[True, True, False], [True, False, False]]).view(1, 2, 3)
+    assert masked_mean(values, mask).tolist() == [[3.0]]
+    assert masked_mean(values, torch.zeros_like(mask)).tolist() == [[0.0]]
+
+
+def test_masked_mean_weighs_steps_alike_not_episodes():
+    values = torch.tensor([[0.0, 0.0, 0.0], [8.0, 0.0, 0.0]]).view(1, 1, 2, 3)
+    mask = torch.tensor([[True, True, True], [True, False, False]]).view(1, 2, 3)
+    assert masked_mean(values, mask).tolist() == [[2.0]]
+
+
+def test_chosen_picks_each_steps_action():
+    q = torch.arange(6.0).view(1, 1, 1, 2, 3)
+    assert chosen(q, torch.tensor([[[[2, 0]]]])).flatten().tolist() == [2.0, 3.0]
+
+
+def test_double_q_takes_the_online_networks_action_and_the_target_networks_value():
+    q_next = torch.tensor([[1.0, 2.0], [5.0, 3.0]]).view(1, 1, 1, 2, 2)
+    q_next_target = torch.tensor([[10.0, 4.0], [6.0, 20.0]]).view(1, 1, 1, 2, 2)
+    # Online prefers action 1 (worth 4 to the target network), then action 0 (worth 6): 1 + 0.5 * 4, -1 + 0 * 6.
+    targets = double_q_target(steps(1.0, -1.0), steps(0.5, 0.0), q_next, q_next_target)
+    assert targets.flatten().tolist() == [3.0, -1.0]
+    # With one network for both it is the plain maximum: 1 + 0.5 * 10, -1.
+    targets = double_q_target(steps(1.0, -1.0), steps(0.5, 0.0), q_next_target, q_next_target)
+    assert targets.flatten().tolist() == [6.0, -1.0]
+
+
+def test_double_q_target_has_no_gradient():
+    q = torch.ones(1, 1, 1, 2, 2, requires_grad=True)
+    assert not double_q_target(steps(1.0, 1.0), steps(1.0, 1.0), q, q).requires_grad
+
+
+def test_hysteretic_weights_discount_bad_news_only():
+    assert hysteretic_weights(torch.tensor([2.0, 0.0, -1.0]), 0.4).tolist() == [1.0, 1.0, pytest.approx(0.4)]
+
+
+def test_hysteretic_loss_by_hand():
+    q = torch.tensor([[1.0, 0.0], [0.0, 2.0], [9.0, 9.0]]).view(1, 1, 1, 3, 2).requires_grad_()
+    actions = torch.tensor([0, 1, 0]).view(1, 1, 1, 3)
+    mask = torch.tensor([True, True, False]).view(1, 1, 3)
+    # Errors 3 - 1 = 2 and 1 - 2 = -1; loss (1 * 4 + 0.5 * 1) / 2 = 2.25.
+    loss = hysteretic_td_loss(q, actions, steps(3.0, 1.0, 0.0), mask, 0.5)
+    assert loss.tolist() == [[2.25]]
+    # dL/dQ = -2 w delta / 2: -2 for the first, +0.5 for the second, nothing elsewhere.
+    loss.sum().backward()
+    assert q.grad is not None
+    assert q.grad.flatten().tolist() == [-2.0, 0.0, 0.0, 0.5, 0.0, 0.0]
+
+
+def test_beta_one_is_plain_q_learning_and_beta_zero_never_lowers_a_value():
+    q = torch.tensor([[1.0], [1.0]]).view(1, 1, 1, 2, 1).requires_grad_()
+    actions, mask = torch.zeros(1, 1, 1, 2, dtype=torch.int64), torch.ones(1, 1, 2, dtype=torch.bool)
+    targets = steps(3.0, -1.0)
+    assert hysteretic_td_loss(q, actions, targets, mask, 1.0).tolist() == [[4.0]]  # (4 + 4) / 2
+    loss = hysteretic_td_loss(q, actions, targets, mask, 0.0)
+    loss.sum().backward()
+    assert q.grad is not None
+    assert q.grad.flatten().tolist() == [-2.0, 0.0]
+
+
+def test_losses_are_per_network():
+    generator = torch.Generator().manual_seed(0)
+    q = torch.randn(2, 3, 4, 5, 6, generator=generator)
+    actions = torch.randint(6, (2, 3, 4, 5), generator=generator)
+    targets, mask = torch.randn(2, 3, 4, 5, generator=generator), torch.ones(2, 4, 5, dtype=torch.bool)
+    whole = hysteretic_td_loss(q, actions, targets, mask, 0.4)
+    part = hysteretic_td_loss(q[1:, 2:], actions[1:, 2:], targets[1:, 2:], mask[1:], 0.4)
+    assert whole.shape == (2, 3)
+    assert torch.allclose(whole[1:, 2:], part)
+
+
+def test_wrong_ranks_are_refused():
+    with pytest.raises(AssertionError):
+        hysteretic_td_loss(torch.zeros(2, 2), torch.zeros(2, dtype=torch.int64), torch.zeros(2), torch.ones(2), 0.4)
+    with pytest.raises(AssertionError):
+        double_q_target(steps(1.0), steps(1.0), torch.zeros(1, 1, 1, 2, 2), torch.zeros(1, 1, 1, 2, 2))
