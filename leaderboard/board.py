@@ -1,0 +1,166 @@
+"""From run records to one pandas frame, and from the frame to the score matrices that statistics work on.
+
+A *board* says what is compared: a suite's ranked tasks, the seeds that count, and the fixed scale of each task. A
+submission's scores depend on its own records and the board, on nothing else.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from benchmark.harness.suites import Suite
+from benchmark.tasks.registry import spec
+from leaderboard.record import FinishedRun, RunRecord
+from leaderboard.statistics import FLOOR, RESAMPLES, Array, clip, stack_runs
+from leaderboard.submission import check_suite, merge
+
+if TYPE_CHECKING:  # scoring needs the numbers only, not the planners behind them
+    from benchmark.measures.references import Reference
+
+# What a submission may know and still be ranked: everything but the rules of the task.
+UNRANKED_INFORMATION = "task-rules"
+
+COLUMNS = (
+    "submission",
+    "task_id",
+    "family",
+    "seed",
+    "failed",
+    "final_return",
+    "final_return_noisy",
+    "score",
+    "belief_accuracy",
+    "prior_accuracy",
+    "seconds",
+)
+
+
+@dataclass(frozen=True)
+class Board:
+    """What is compared, and how.
+
+    Attributes:
+        suite: tasks, budgets, and how many runs count: seeds 0 to ``suite.runs`` - 1.
+        references: by task id, at least for every ranked task.
+        information: by submission, what its manifest says it uses; who knows the rules of a task is not ranked.
+        seed: of all resampling.
+        resamples: of every interval.
+        family: only this family's tasks, if given.
+    """
+
+    suite: Suite
+    references: "Mapping[str, Reference]"
+    information: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    seed: int = 0
+    resamples: int = RESAMPLES
+    family: str | None = None
+
+    @cached_property
+    def tasks(self) -> tuple[str, ...]:
+        """The ranked tasks, in the suite's order; diagnostic tasks do not rank.
+
+        Raises:
+            ValueError: if a ranked task has no reference.
+        """
+        ranked = tuple(
+            task_id
+            for task_id in self.suite.tasks
+            if spec(task_id).ranked and self.family in (None, spec(task_id).family)
+        )
+        for task_id in ranked:
+            if task_id not in self.references:
+                raise ValueError(f"references: task_id={task_id!r} of suite {self.suite.name!r} has none")
+        return ranked
+
+    @cached_property
+    def families(self) -> tuple[str, ...]:
+        """The families of the ranked tasks, in the suite's order."""
+        return tuple(dict.fromkeys(spec(task_id).family for task_id in self.tasks))
+
+    def of_family(self, family: str) -> "Board":
+        """Return the board of one family's tasks."""
+        return replace(self, family=family)
+
+    def is_ranked(self, submission: str) -> bool:
+        """Whether the submission competes, or stands there for scale."""
+        return UNRANKED_INFORMATION not in self.information.get(submission, ())
+
+
+def frame(records: Iterable[RunRecord], board: Board) -> pd.DataFrame:
+    """Put the suite's records into one frame, a row per run, sorted by submission, task and seed.
+
+    Scores are not clipped here. They are NaN where a run failed or a task has no reference. Records of other suites
+    and of seeds that the suite does not have are left out.
+
+    Raises:
+        SubmissionError: if a run is there twice or a record does not follow the suite.
+    """
+    ours = merge(record for record in records if record.suite == board.suite.name)
+    check_suite(ours, board.suite)
+    rows = [_row(record, board.references.get(record.task_id)) for record in ours if record.seed < board.suite.runs]
+    return pd.DataFrame(rows, columns=pd.Index(COLUMNS))
+
+
+def _row(record: RunRecord, reference: "Reference | None") -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(COLUMNS, np.nan)
+    row |= {key: getattr(record, key) for key in ("submission", "task_id", "seed")}
+    row |= {"family": spec(record.task_id).family, "failed": not isinstance(record, FinishedRun)}
+    if isinstance(record, FinishedRun):
+        row["final_return"], row["final_return_noisy"] = record.final_return, record.final_return_noisy
+        # Runs that were trained together share the time it took.
+        row["seconds"] = record.seconds.training / record.stacked_runs
+        if reference is not None:
+            row["score"] = reference.score(record.final_return)
+        if record.beliefs is not None:
+            row["belief_accuracy"] = record.beliefs.accuracy
+            row["prior_accuracy"] = record.beliefs.prior_accuracy
+    return row
+
+
+def select(runs: pd.DataFrame, column: str, values: Iterable[Any]) -> pd.DataFrame:
+    """Return the rows whose entry in a column is one of the values."""
+    chosen = runs[runs[column].isin(list(values))]
+    assert isinstance(chosen, pd.DataFrame)
+    return chosen
+
+
+def missing(runs: pd.DataFrame, board: Board, submission: str) -> dict[str, list[int]]:
+    """Return, for every ranked task that lacks runs of a submission, the missing seeds."""
+    mine = select(runs, "submission", [submission])
+    present = set(zip(mine["task_id"], mine["seed"], strict=True))
+    seeds = {
+        task_id: [seed for seed in range(board.suite.runs) if (task_id, seed) not in present] for task_id in board.tasks
+    }
+    return {task_id: lacking for task_id, lacking in seeds.items() if lacking}
+
+
+def complete(runs: pd.DataFrame, board: Board) -> list[str]:
+    """Return the submissions that have every run of every ranked task, in alphabetical order."""
+    present = sorted(set(select(runs, "task_id", board.tasks)["submission"]))
+    return [name for name in present if not missing(runs, board, name)]
+
+
+def counted(runs: pd.DataFrame) -> Array:
+    """Return the scores as aggregates count them: clipped below at ``FLOOR``, which is also what failed runs get."""
+    return clip(np.where(runs["failed"], FLOOR, runs["score"]))
+
+
+def collapsed(runs: pd.DataFrame) -> float:
+    """Return the share of runs that collapsed: they failed, or their score lies below ``FLOOR``."""
+    return float(np.mean(runs["failed"].to_numpy(bool) | (runs["score"].to_numpy(float) < FLOOR)))
+
+
+def score_matrix(runs: pd.DataFrame, board: Board, submission: str) -> Array:
+    """Return the counted scores [R, K] of a submission, tasks in the board's order.
+
+    Raises:
+        ValueError: if it is not complete.
+    """
+    if lacking := missing(runs, board, submission):
+        raise ValueError(f"submission={submission!r} lacks runs of {', '.join(lacking)}")
+    mine = select(runs, "submission", [submission])
+    return stack_runs({task_id: list(counted(select(mine, "task_id", [task_id]))) for task_id in board.tasks})

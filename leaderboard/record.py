@@ -1,0 +1,189 @@
+"""The run record as pydantic sees it: every key, its type, its bounds, and what must agree with what.
+
+``benchmark.harness.runner`` writes these objects and ``leaderboard.submission`` reads them. They are data only.
+Nothing here trusts a number that can be recomputed: a final return must be the mean of the marks it is the mean of.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, PrivateAttr, field_validator, model_validator
+
+from benchmark.harness.record import SCHEMA_VERSION
+from benchmark.harness.suites import FINAL_MARKS, MARKS
+from benchmark.tasks.registry import spec
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9+_-][A-Za-z0-9+_.-]*$", max_length=64)]
+Text = Annotated[str, Field(max_length=500)]
+Count = Annotated[int, Field(ge=0, le=10**15)]
+Time = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Scalar = bool | int | float | Text | None
+# Free-form objects (parameters, notes, hardware) hold scalars, or lists and objects of scalars.
+Scalars = Annotated[dict[Text, Scalar], Field(max_length=200)]
+Facts = Annotated[dict[Text, Scalar | Annotated[list[Scalar], Field(max_length=200)] | Scalars], Field(max_length=200)]
+
+# Records are written with seven digits.
+_TOLERANCE = 1e-6
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Returns(_Strict):
+    """A summary of evaluation returns."""
+
+    mean: float
+    deviation: Time
+    count: Annotated[int, Field(ge=1)]
+    min: float
+    max: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Returns":
+        slack = _slack((self.min, self.max))
+        if not self.min - slack <= self.mean <= self.max + slack:
+            raise ValueError(f"mean={self.mean} must lie between min={self.min} and max={self.max}")
+        return self
+
+
+class Mark(_Strict):
+    """One evaluation during training; counts and seconds are those of training so far."""
+
+    share: Share
+    episodes: Count
+    env_steps: Count
+    agent_steps: Count
+    updates: Count
+    seconds: Time
+    greedy: Returns
+    noisy: Returns
+
+
+class BeliefScore(_Strict):
+    """How well hidden variables are reconstructed, beside a prior that sees nothing; nll in nats."""
+
+    accuracy: Share
+    nll: Time
+    prior_accuracy: Share
+    prior_nll: Time
+
+
+class Beliefs(BeliefScore):
+    """The mean over the paper's variables, and each variable."""
+
+    variables: Annotated[dict[Text, BeliefScore], Field(max_length=1000)]
+
+
+class Seconds(_Strict):
+    """Wall-clock time of the group of runs that were trained together."""
+
+    training: Time
+    evaluation: Time
+    total: Time
+
+
+class _Run(_Strict):
+    """What finished and failed runs have in common."""
+
+    schema_version: int
+    digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    submission: Name
+    task_id: Annotated[str, Field(max_length=200)]
+    suite: Name
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    config: Facts
+    budget_episodes: Annotated[int, Field(ge=1, le=10**12)]
+    packages: Facts
+    hardware: Facts
+    git_commit: Text | None
+    created: Annotated[str, Field(max_length=40)]
+
+    # Where the record was read ("file:line") and what was read there, to be written again unchanged.
+    _source: str = PrivateAttr("")
+    _raw: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @property
+    def cell(self) -> tuple[str, str, int, int]:
+        """What may occur only once on a board."""
+        return self.submission, self.task_id, self.seed, self.budget_episodes
+
+    @field_validator("schema_version")
+    @classmethod
+    def _supported(cls, value: int) -> int:
+        if value != SCHEMA_VERSION:
+            raise ValueError(f"only schema {SCHEMA_VERSION} is supported; run again, or use the version that wrote it")
+        return value
+
+    @field_validator("task_id")
+    @classmethod
+    def _registered(cls, value: str) -> str:
+        spec(value)
+        return value
+
+    @field_validator("created")
+    @classmethod
+    def _moment(cls, value: str) -> str:
+        datetime.fromisoformat(value)
+        return value
+
+
+class FinishedRun(_Run):
+    """A run that was trained and evaluated to the end of its budget."""
+
+    status: Literal["ok"]
+    error: None
+    marks: Annotated[list[Mark], Field(min_length=MARKS + 1, max_length=MARKS + 1)]
+    final_returns: Annotated[list[float], Field(min_length=1, max_length=100_000)]
+    final_return: float
+    final_return_noisy: float
+    beliefs: Beliefs | None
+    seconds: Seconds
+    stacked_runs: Annotated[int, Field(ge=1)]
+    notes: Facts
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> "FinishedRun":
+        for place, mark in enumerate(self.marks):
+            if abs(mark.share - place / MARKS) > _TOLERANCE:
+                raise ValueError(f"marks[{place}].share={mark.share} must be {place / MARKS}")
+        for key in ("episodes", "env_steps", "agent_steps", "updates", "seconds"):
+            values = [getattr(mark, key) for mark in self.marks]
+            for place, (before, now) in enumerate(pairwise(values), start=1):
+                if now < before:
+                    raise ValueError(f"marks[{place}].{key}={now} must not be less than {before}, the mark before it")
+        if self.marks[-1].episodes > self.budget_episodes:
+            raise ValueError(
+                f"marks[{MARKS}].episodes={self.marks[-1].episodes} exceeds budget_episodes={self.budget_episodes}"
+            )
+        final, last = self.marks[-FINAL_MARKS:], self.marks[-1].greedy
+        _check_mean("final_return", self.final_return, [mark.greedy.mean for mark in final])
+        _check_mean("final_return_noisy", self.final_return_noisy, [mark.noisy.mean for mark in final])
+        _check_mean(f"marks[{MARKS}].greedy.mean", last.mean, self.final_returns)
+        if last.count != len(self.final_returns):
+            raise ValueError(f"marks[{MARKS}].greedy.count={last.count}, but {len(self.final_returns)} final_returns")
+        return self
+
+
+class FailedRun(_Run):
+    """A run whose submission raised: it stays on the board, as a collapse."""
+
+    status: Literal["failed"]
+    error: Annotated[str, Field(min_length=1, max_length=1000)]
+    trace: Annotated[str, Field(max_length=4000)] = ""
+
+
+RunRecord = Annotated[FinishedRun | FailedRun, Discriminator("status")]
+
+
+def _check_mean(name: str, given: float, values: list[float]) -> None:
+    mean = sum(values) / len(values)
+    if abs(given - mean) > _slack(values):
+        raise ValueError(f"{name}={given} must be {mean:.7g}, the mean of its {len(values)} values")
+
+
+def _slack(values: Iterable[float]) -> float:
+    return _TOLERANCE * max(1e-3, *map(abs, values))
