@@ -6,7 +6,7 @@ from benchmark.episodes.policy import BeliefPolicy, ConstantPolicy, PlaybackPoli
 from benchmark.episodes.rollout import Episodes, PolicyError, check_actions, replay, rollout, rollout_with_beliefs
 from benchmark.tasks.registry import make_task
 from benchmark.tasks.streams import episode_keys
-from benchmark.tasks.task import team_return
+from benchmark.tasks.task import Task, team_return
 
 TASK = Whisper()
 KEYS = episode_keys("user", 0, 300)
@@ -23,7 +23,7 @@ FIELDS = (
 )
 
 
-def played(policy=None, task=TASK, keys=KEYS):
+def played(policy=None, task: Task = TASK, keys=KEYS):
     return rollout(task, policy or RandomPolicy(task.agents, len(task.action_names)), keys)
 
 

@@ -10,7 +10,7 @@ _FONT = """
 A 25755  B 65656  C 34443  D 65556  E 74647  F 74644  G 34553  H 55755  I 72227  J 11152  K 55655  L 44447  M 57755
 N 65555  O 25552  P 65644  Q 25563  R 65655  S 34216  T 72222  U 55557  V 55552  W 55775  X 55255  Y 55222  Z 71247
 . 00002  - 00700  + 02720  : 02020  / 11244  = 07070  # 57575  , 00024  ( 12221  ) 42224  _ 00007  * 05250  < 12421
-> 42124  [ 64446  ] 31113  % 51245  ! 22202  ? 71202  ' 22000  | 22222  @ 75747
+> 42124  [ 64446  ] 31113  % 51245  ! 22202  ? 71202  ' 22000  | 22222  @ 75747  ; 02024  $ 27627
 """
 _GLYPHS = {" ": "00000", **{entry[0]: entry[2:] for entry in _FONT.replace("\n", "  ").strip().split("  ")}}
 
@@ -71,6 +71,8 @@ class Canvas:
         height, width = self.pixels.shape[:2]
         left, right = max(0, int(x) - reach), min(width, int(x) + reach + 1)
         top, bottom = max(0, int(y) - reach), min(height, int(y) + reach + 1)
+        if left >= right or top >= bottom:
+            return
         rows, columns = np.mgrid[top:bottom, left:right]
         distance = _SHAPES[name]((columns + 0.5 - x) / radius, (rows + 0.5 - y) / radius) * radius
         self._blend(self.pixels[top:bottom, left:right], np.clip(0.5 - distance, 0, 1), colour)

@@ -103,15 +103,16 @@ def _colour(colour: str | int) -> Colour:
 def _draw(picture: Picture) -> np.ndarray:
     board = _Board(picture)
     legend = _legend(picture)
+    names = [text_width(mark.label, _LETTER) for mark in picture.marks if mark.shape == "text"]
+    left = _MARGIN * 2 + board.width + max(names, default=0)  # where the panel begins
+    width = max(left + _PANEL, _MARGIN * 2 + text_width(picture.title, _LETTER))
     panel_height = (len(legend) + len(picture.bars)) * _LINE_HEIGHT
-    width = max(_MARGIN * 3 + board.width + _PANEL, _MARGIN * 2 + text_width(picture.title, _LETTER))
     canvas = Canvas(width, _TITLE + max(board.height, panel_height) + _MARGIN, _PAPER)
     canvas.text(picture.title, _MARGIN, 12, _LETTER, _INK)
     _draw_cells(canvas, board, picture)
     for mark in picture.marks:
-        _draw_mark(canvas, mark, *board.pixel(mark.place), board.size * 0.4)
+        _draw_mark(canvas, mark, *board.pixel(mark.place), board.size * mark.size / 2)
     _draw_agents(canvas, board, picture)
-    left = _MARGIN * 2 + board.width
     for line, mark in enumerate(legend):
         y = _TITLE + (line + 0.5) * _LINE_HEIGHT
         _draw_mark(canvas, mark, left + 10, y, 10)
@@ -129,8 +130,11 @@ def _legend(picture: Picture) -> list[Mark]:
         entries = [Mark((0, 0), "disc", 0, "0", f"agents 0 to {agents - 1}")]
     if picture.seen:
         entries.append(Mark((0, 0), "square", "pale", "", "tint: what they see"))
-    named = {(mark.shape, mark.colour, mark.meaning): mark for mark in reversed(picture.marks) if mark.meaning}
-    return entries + list(reversed(named.values()))
+    named: dict[tuple[str, str | int, str], Mark] = {}
+    for mark in picture.marks:
+        if mark.meaning:
+            named.setdefault((mark.shape, mark.colour, mark.meaning), mark)
+    return [*entries, *named.values()]
 
 
 def _draw_cells(canvas: Canvas, board: _Board, picture: Picture) -> None:
@@ -151,7 +155,7 @@ def _draw_cells(canvas: Canvas, board: _Board, picture: Picture) -> None:
 def _draw_mark(canvas: Canvas, mark: Mark, x: float, y: float, radius: float) -> None:
     scale = max(1, round(radius / 6))
     if mark.shape == "text":
-        canvas.text(mark.label, x + radius, y - 2.5 * scale, scale, _colour(mark.colour))
+        canvas.text(mark.label, x + radius * 1.5, y - 2.5 * _LETTER, _LETTER, _colour(mark.colour))
         return
     canvas.shape(mark.shape, x, y, radius, _colour(mark.colour))
     if mark.label:
@@ -164,14 +168,14 @@ def _draw_agents(canvas: Canvas, board: _Board, picture: Picture) -> None:
         crowds[place].append(agent)
     for place, crowd in crowds.items():
         columns = ceil(sqrt(len(crowd)))
-        rows = ceil(len(crowd) / columns)
-        pitch = board.size * (0.7 if len(crowd) == 1 else 0.9) / columns
+        rows = [crowd[first : first + columns] for first in range(0, len(crowd), columns)]
+        pitch = board.size * 0.8 / columns
         x, y = board.pixel(place)
-        for position, agent in enumerate(crowd):
-            row, column = divmod(position, columns)
-            centre = x + (column - (columns - 1) / 2) * pitch, y + (row - (rows - 1) / 2) * pitch
-            canvas.shape("disc", *centre, pitch * 0.48, (1.0, 1.0, 1.0))
-            _draw_mark(canvas, Mark(place, "disc", agent, str(agent)), *centre, pitch * 0.42)
+        for row, group in enumerate(rows):
+            for column, agent in enumerate(group):
+                centre = x + (column - (len(group) - 1) / 2) * pitch, y + (row - (len(rows) - 1) / 2) * pitch
+                canvas.shape("disc", *centre, pitch * 0.48, (1.0, 1.0, 1.0))
+                _draw_mark(canvas, Mark(place, "disc", agent, str(agent)), *centre, pitch * 0.42)
 
 
 def _draw_bar(canvas: Canvas, bar: Bar, left: float, y: float) -> None:

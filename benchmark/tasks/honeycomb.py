@@ -155,9 +155,9 @@ class HoneyComb(Task):
         agents = tuple(self.board.cells[cell] for cell in state.cells[episode].tolist())
         special = GOALS[int(state.special[episode])]
         marks = tuple(
-            Mark(goal, "diamond", "gold", meaning="pays 2")
+            Mark(goal, "hexagon", "gold", meaning="pays 2", size=0.94)
             if goal == special
-            else Mark(goal, "ring", "grey", meaning="pays 1")
+            else Mark(goal, "hexagon", "grey", meaning="pays 1", size=0.94)
             for goal in GOALS
         )
         bars = (Bar("step", int(state.step[episode]), HORIZON),)

@@ -165,10 +165,11 @@ class Oracle(Task):
         """See ``Task``."""
         agents = tuple(self.board.cells[cell] for cell in state.cells[episode].tolist())
         right, oracle = int(state.box[episode]), int(state.oracle[episode])
-        marks = [Mark(box, "square", "grey", meaning="wrong box") for box in BOXES if box != BOXES[right]]
+        marks = [Mark(place, "square", "pale", meaning="region of a place", size=2.9) for place in PLACES]
+        marks += [Mark(box, "square", "grey", meaning="wrong box") for box in BOXES if box != BOXES[right]]
         marks.append(Mark(BOXES[right], "square", "gold", meaning="right box"))
         said = ("the oracle", "the oracle speaks", "the oracle has spoken")[oracle]
-        marks.append(Mark(ORACLE, "star", "pale" if oracle == SPENT else "purple", meaning=said))
+        marks.append(Mark(ORACLE, "star", "grey" if oracle == SPENT else "purple", meaning=said))
         return Picture(f"right box: {BOXES[right]}", self.board.cells, agents, tuple(marks))
 
 

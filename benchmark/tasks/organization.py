@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from benchmark.tasks.picture import Bar, Colour, Picture, ladder
 from benchmark.tasks.reports import misreport, noisy_counts, words
 from benchmark.tasks.task import Field, HiddenVariable, Layout, Task, Transition, one_hot
 from benchmark.tasks.topology import Topology, topology
@@ -220,6 +221,18 @@ class Organization(Task):
             lines.append(f"reward  {earned.sum():g} in all, {earned.min():g} to {earned.max():g} each")
         return "\n".join(lines)
 
+    def picture(self, state: OrganizationState, episode: int = 0) -> Picture:
+        """See ``Task``."""
+        counts = state.configuration[episode].tolist()
+        colours: tuple[Colour, ...] = ("red", "grey", "green")
+        bars = zip(ACTIONS, counts, colours, strict=True)
+        return ladder(
+            f"{self.team_size} agents; their last choice earned {state.reward[episode].to(torch.float64).sum():g}",
+            int(state.level[episode]),
+            RUNGS,
+            tuple(Bar(name, count, self.team_size, colour) for name, count, colour in bars),
+        )
+
 
 class _Outcomes(NamedTuple):
     individual: Tensor  # float32 [A]
@@ -267,4 +280,5 @@ def gauge(level: int) -> str:
     return f"level   [{filled:.<{len(LEVELS)}}] {LEVELS[level]} (seen as {PUBLIC[PUBLIC_OF_LEVEL[level]]})"
 
 
+RUNGS = tuple(f"{level} (seen as {PUBLIC[seen]})" for level, seen in zip(LEVELS, PUBLIC_OF_LEVEL, strict=True))
 HIDDEN = (HiddenVariable("level", "categorical", LEVELS),)

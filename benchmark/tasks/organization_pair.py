@@ -18,11 +18,13 @@ from benchmark.tasks.organization import (
     LEVELS,
     PUBLIC,
     PUBLIC_OF_LEVEL,
+    RUNGS,
     SELF,
     START,
     check_noise_and_bonus,
     gauge,
 )
+from benchmark.tasks.picture import Picture, ladder
 from benchmark.tasks.reports import misreport, words
 from benchmark.tasks.task import Field, HiddenVariable, Layout, Task, Transition, one_hot, replicate
 
@@ -143,6 +145,12 @@ class OrganizationPair(Task):
             lines.append(f"heard   {ACTIONS[heard[0]]} by agent 0, {ACTIONS[heard[1]]} by agent 1")
             lines.append(f"reward  {float(state.reward[episode]):g}")
         return "\n".join(lines)
+
+    def picture(self, state: OrganizationPairState, episode: int = 0) -> Picture:
+        """See ``Task``."""
+        heard = [ACTIONS[report] if report >= 0 else "nothing" for report in state.reports[episode].tolist()]
+        title = f"agent 0 heard {heard[0]}, agent 1 heard {heard[1]}; their last choice earned"
+        return ladder(f"{title} {float(state.reward[episode]):g}", int(state.level[episode]), RUNGS)
 
 
 class _Outcomes(NamedTuple):

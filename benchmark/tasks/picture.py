@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-Shape = Literal["disc", "ring", "square", "diamond", "triangle", "star", "key", "door", "text"]
+Shape = Literal["disc", "ring", "square", "diamond", "triangle", "star", "key", "door", "hexagon", "text"]
 Colour = Literal["red", "green", "blue", "gold", "purple", "grey", "dark", "pale"] | int
 
 
@@ -16,6 +16,7 @@ class Mark(NamedTuple):
         colour: a named colour, or the number of the agent whose colour it is.
         label: a few characters drawn upon the shape.
         meaning: what the legend says about marks of this shape and colour; nothing if empty.
+        size: width in cells, roughly.
     """
 
     place: tuple[float, float]
@@ -23,6 +24,7 @@ class Mark(NamedTuple):
     colour: Colour
     label: str = ""
     meaning: str = ""
+    size: float = 0.8
 
 
 class Bar(NamedTuple):
@@ -57,3 +59,11 @@ class Picture:
     seen: tuple[tuple[tuple[int, int], ...], ...] = ()
     bars: tuple[Bar, ...] = ()
     hexagonal: bool = False
+
+
+def ladder(title: str, level: int, rungs: tuple[str, ...], bars: tuple[Bar, ...] = ()) -> Picture:
+    """Picture a quantity with named levels, the lowest first."""
+    places = [(0, height) for height in range(len(rungs))]
+    filled = (Mark(place, "square", "blue", meaning="level", size=0.9) for place in places[: level + 1])
+    names = (Mark(place, "text", "dark", name) for place, name in zip(places, rungs, strict=True))
+    return Picture(title, tuple(places), marks=(*filled, *names), bars=bars)
