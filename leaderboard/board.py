@@ -4,22 +4,23 @@ A *board* says what is compared: a suite's ranked tasks, the seeds that count, a
 submission's scores depend on its own records and the board, on nothing else.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from benchmark.harness.submission import ManifestError, find_submission
 from benchmark.harness.suites import Suite
+from benchmark.measures.references import Reference, reference
 from benchmark.tasks.registry import spec
 from leaderboard.record import FinishedRun, RunRecord
 from leaderboard.statistics import FLOOR, RESAMPLES, Array, clip, stack_runs
 from leaderboard.submission import check_suite, merge
-
-if TYPE_CHECKING:  # scoring needs the numbers only, not the planners behind them
-    from benchmark.measures.references import Reference
 
 # What a submission may know and still be ranked: everything but the rules of the task.
 UNRANKED_INFORMATION = "task-rules"
@@ -90,6 +91,28 @@ class Board:
         return UNRANKED_INFORMATION not in self.information.get(submission, ())
 
 
+def make_board(suite: Suite, records: Iterable[RunRecord], search: Sequence[Path]) -> Board:
+    """Return the board of a suite: frozen references, and what each submission's manifest says it uses.
+
+    Args:
+        suite: what is compared.
+        records: for the tasks beyond the suite's, and the names of the submissions.
+        search: folders of submissions. A submission without a manifest there is taken at its word to use its own
+            observations only.
+    """
+    records = list(records)
+    information = {}
+    for name in {record.submission for record in records}:
+        with suppress(ManifestError):
+            information[name] = find_submission(name, search).information
+    references = {}
+    for task_id in {*suite.tasks, *(record.task_id for record in records)}:
+        # A third-party or perturbed task may have no references; it is then shown without scores.
+        with suppress(ValueError):
+            references[task_id] = reference(task_id)
+    return Board(suite, references, information)
+
+
 def frame(records: Iterable[RunRecord], board: Board) -> pd.DataFrame:
     """Put the suite's records into one frame, a row per run, sorted by submission, task and seed.
 
@@ -105,7 +128,7 @@ def frame(records: Iterable[RunRecord], board: Board) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=pd.Index(COLUMNS))
 
 
-def _row(record: RunRecord, reference: "Reference | None") -> dict[str, Any]:
+def _row(record: RunRecord, reference: Reference | None) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(COLUMNS, np.nan)
     row |= {key: getattr(record, key) for key in ("submission", "task_id", "seed")}
     row |= {"family": spec(record.task_id).family, "failed": not isinstance(record, FinishedRun)}

@@ -124,6 +124,56 @@ def _parameter(text: str) -> tuple[str, Any]:
 
 
 @app.command()
+def table(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Folders or files of records; default: the published results.")
+    ] = None,
+    suite: Annotated[str, typer.Option(help="Which suite's records to rank.")] = "quick",
+    family: Annotated[str | None, typer.Option(help="Only this family's tasks.")] = None,
+    style: Annotated[str, typer.Option("--format", help="terminal, md, csv, latex or html.")] = "terminal",
+    out: Annotated[Path | None, typer.Option(help="Also write the report to this file (.md, .csv, .tex, .html).")] = None,
+    brief: Annotated[bool, typer.Option("--brief", help="Only the ranking.")] = False,
+) -> None:
+    """Rank submissions: scores with intervals, per family and per task, and who beats whom."""
+    from benchmark.harness.suites import get_suite
+    from leaderboard import render
+    from leaderboard.board import frame, make_board
+    from leaderboard.submission import read_records
+    from leaderboard.tables import report
+
+    records = [record for folder in folders or [SUBMISSIONS] for record in read_records(folder)]
+    board = make_board(get_suite(suite), records, [SUBMISSIONS])
+    board = board.of_family(family) if family else board
+    tables = report(frame(records, board), board)[: 1 if brief else None]
+    if out:
+        text = render.write(tables, out.suffix)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, encoding="utf-8")
+    if style == "terminal":
+        for entry in tables:
+            console.print(render.terminal(entry))
+    else:
+        sys.stdout.write(render.write(tables, style))
+    if out:
+        console.print(f"written: {out}", highlight=False)
+
+
+@app.command()
+def submit(
+    submission: Annotated[str, typer.Argument(help="Name of a submission, or its folder.")],
+    source: Annotated[list[Path], typer.Option("--from", help="Folder of records, such as results/laptop.")],
+    target: Annotated[Path, typer.Option(help="Where submissions are published.")] = SUBMISSIONS,
+) -> None:
+    """Collect a submission's manifest and records into a folder ready for a pull request."""
+    from benchmark.harness.submission import find_submission
+    from leaderboard.publish import publish
+
+    manifest = find_submission(submission, [SUBMISSIONS])
+    path, count, new = publish(manifest, source, target)
+    console.print(f"{path}: {count} records, {new} of them new", highlight=False)
+
+
+@app.command()
 def dataset(
     dataset_id: Annotated[str | None, typer.Argument(help="For instance oracle-random-v0; nothing lists all.")] = None,
     card: Annotated[Path | None, typer.Option(help="Write the data card to this Markdown file.")] = None,
@@ -170,47 +220,9 @@ def play(
     delay: Annotated[float, typer.Option(min=0.0, help="Seconds between steps; 0 prints them below each other.")] = 0.4,
 ) -> None:
     """Watch one episode in the terminal."""
-    import torch
+    from leaderboard.play import play_episode
 
-    from benchmark.episodes.policy import Policy, RandomPolicy
-    from benchmark.episodes.render import ansi
-    from benchmark.measures.references import planner_for
-    from benchmark.tasks.registry import did_you_mean, make_task
-    from benchmark.tasks.streams import episode_keys, policy_keys
-
-    task = make_task(task_id)
-    choices: dict[str, Callable[[], Policy]] = {
-        "planner": lambda: planner_for(task_id),
-        "random": lambda: RandomPolicy(task.agents, len(task.action_names)),
-    }
-    if policy not in choices:
-        raise ValueError(f"policy={policy!r} is unknown{did_you_mean(policy, choices)}; allowed: planner, random")
-    player, keys = choices[policy](), episode_keys("user", seed, 1)
-    state, memory, total, ended = task.initial_state(keys), player.initial_memory(policy_keys(keys)), 0.0, False
-    animate = delay > 0 and console.is_terminal
-    _show(ansi(task, state), f"{task_id}, {policy} policy, seed {seed}: start", animate, delay)
-    for step in range(task.horizon):
-        with torch.no_grad():
-            actions, memory = player.act(task.observe(state), memory)
-        state, reward, terminated, executed = task.transition(state, actions, keys, step)
-        gained = float(reward[0, 0] if task.shared_reward else reward.sum())
-        total, ended = total + gained, bool(terminated)
-        names = [task.action_names[action] for action in executed[0].tolist()]
-        did = ", ".join(names) if len(names) <= 10 else ", ".join(f"{names.count(n)} {n}" for n in task.action_names)
-        line = f"step {step + 1}: {did}; reward {gained:+.2f}, return so far {total:.2f}"
-        _show(ansi(task, state), line, animate, delay)
-        if ended:
-            break
-    console.print(f"{'terminated' if ended else 'truncated at the horizon'}; return {total:.2f}")
-
-
-def _show(picture: str, line: str, animate: bool, delay: float) -> None:
-    if animate:
-        console.clear()
-    console.print(picture, markup=False, highlight=False, soft_wrap=True)
-    console.print(line + "\n", markup=False, highlight=False)
-    if animate:
-        time.sleep(delay)
+    play_episode(task_id, policy, seed, delay, console)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from benchmark.tasks.registry import did_you_mean
 from leaderboard.tables import Table
 
 _LATEX = {
@@ -130,5 +131,27 @@ def _tex_rows(rows: object) -> list[str]:
     return [" & ".join(map(_tex, row)) + r" \\" for row in rows]  # type: ignore[union-attr]
 
 
-# Formats that hold one table to a file, by suffix.
-FORMATS: dict[str, Callable[[Table], str]] = {".csv": csv, ".tex": latex, ".html": html}
+# What a report is written as, by format and by file suffix.
+_WRITERS: dict[str, Callable[[Sequence[Table]], str]] = {
+    "md": markdown,
+    "csv": lambda tables: "\n".join(map(csv, tables)),
+    "latex": lambda tables: "\n".join(map(latex, tables)),
+    "html": lambda tables: "\n".join(map(html, tables)),
+}
+_WRITERS["tex"] = _WRITERS["latex"]
+
+
+def write(tables: Sequence[Table], style: str) -> str:
+    """Return a report in one of the formats md, csv, latex (tex) and html.
+
+    Args:
+        tables: as ``tables.report`` returns them.
+        style: the format, or a file suffix such as ``".md"``.
+
+    Raises:
+        ValueError: if the format is unknown.
+    """
+    name = style.removeprefix(".").lower()
+    if name not in _WRITERS:
+        raise ValueError(f"format={style!r} is unknown{did_you_mean(name, _WRITERS)}; allowed: {', '.join(_WRITERS)}")
+    return _WRITERS[name](tables)

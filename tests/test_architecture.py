@@ -75,7 +75,11 @@ def test_no_global_generator_and_no_pickle():
                 if isinstance(node, ast.Attribute):
                     dotted = ast.unparse(node)
                     assert dotted not in {"torch.manual_seed", "torch.rand", "torch.randn", "torch.randint"}, path
-                    assert not dotted.startswith(("random.", "pickle.")), f"{path}: {dotted}"
+                    # The contract says that a task can be pickled, so its check must; nothing is ever read from a file.
+                    allowed = (
+                        {"pickle.dumps", "pickle.loads", "pickle.PicklingError"} if path.name == "testing.py" else ()
+                    )
+                    assert dotted in allowed or not dotted.startswith(("random.", "pickle.")), f"{path}: {dotted}"
                     legacy = dotted.startswith("np.random.") and dotted not in {
                         "np.random.default_rng",
                         "np.random.Generator",
