@@ -54,7 +54,7 @@ class Board:
     """
 
     suite: Suite
-    references: "Mapping[str, Reference]"
+    references: Mapping[str, Reference]
     information: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     seed: int = 0
     resamples: int = RESAMPLES

@@ -72,7 +72,7 @@ def run(
     task_patterns: Annotated[
         list[str] | None, typer.Option("--tasks", help="Task id or pattern; may be given several times.")
     ] = None,
-    runs: Annotated[int | None, typer.Option(min=1, help="Runs per task (seeds 0, 1, ...); default: the suite's.")] = None,
+    runs: Annotated[int | None, typer.Option(min=1, help="Runs per task; default: the suite's.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the records; default: results/<suite>.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ... or auto.")] = "auto",
     parameters: Annotated[
@@ -131,7 +131,7 @@ def table(
     suite: Annotated[str, typer.Option(help="Which suite's records to rank.")] = "quick",
     family: Annotated[str | None, typer.Option(help="Only this family's tasks.")] = None,
     style: Annotated[str, typer.Option("--format", help="terminal, md, csv, latex or html.")] = "terminal",
-    out: Annotated[Path | None, typer.Option(help="Also write the report to this file (.md, .csv, .tex, .html).")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the report here (.md, .csv, .tex, .html).")] = None,
     brief: Annotated[bool, typer.Option("--brief", help="Only the ranking.")] = False,
 ) -> None:
     """Rank submissions: scores with intervals, per family and per task, and who beats whom."""
@@ -195,7 +195,7 @@ def dataset(
     console.print(f"{time.perf_counter() - started:.1f} s; cache: {cache_folder()}", highlight=False)
 
 
-class _progress(AbstractContextManager[Callable[[int, int], None]]):  # noqa: N801 - used like a function
+class _progress(AbstractContextManager[Callable[[int, int], None]]):
     """A progress bar on the terminal that is fed (done, total)."""
 
     def __init__(self, title: str) -> None:
@@ -230,7 +230,7 @@ def main() -> None:
     try:
         app()
     except ValueError as error:
-        Console(stderr=True).print(f"[red]error:[/red] {str(error)}", highlight=False)
+        Console(stderr=True).print(f"[red]error:[/red] {error!s}", highlight=False)
         sys.exit(2)
 
 

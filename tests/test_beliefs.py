@@ -15,20 +15,23 @@ TASK = make_task("honeycomb-n3-v0")  # one hidden variable with six values
 TEST = rollout(TASK, RandomPolicy(3, 7), episode_keys("dataset-test", 0, 300))
 
 
-class Believer(RandomPolicy):
-    """Believe a fixed distribution; informed agents 0 and 1 may read the special cell off their observation."""
+class Believer:
+    """Act at random and believe a fixed distribution; informed agents 0 and 1 may read off what they are shown."""
 
     def __init__(self, probabilities, informed=False):
-        super().__init__(3, 7)
+        self.player = RandomPolicy(3, 7)
         self.fixed = torch.tensor(probabilities)
         self.informed = informed
 
+    def initial_memory(self, keys):
+        return self.player.initial_memory(keys), None
+
     def act(self, observations, memory):
-        actions, (keys, step) = super().act(observations, memory[:2])
-        return actions, (keys, step, observations)
+        actions, inner = self.player.act(observations, memory[0])
+        return actions, (inner, observations)
 
     def belief(self, memory):
-        observations = memory[2]
+        observations = memory[1]
         believed = self.fixed.log().expand(*observations.shape[:2], 6).clone()
         if self.informed:
             slices = TASK.observation_layout.slices

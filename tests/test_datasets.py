@@ -20,7 +20,8 @@ from benchmark.episodes.datasets import (
 )
 from benchmark.episodes.policy import RandomPolicy
 from benchmark.episodes.rollout import Episodes, replay, rollout
-from benchmark.tasks.registry import make_task, task_ids
+from benchmark.tasks.escape_room import EscapeRoom
+from benchmark.tasks.registry import task_ids
 from benchmark.tasks.streams import namespace_of
 
 ORACLE = "oracle-random-v0"
@@ -72,7 +73,7 @@ def test_what_the_cache_returns_is_what_was_played(task_id):
 def test_belief_data_start_at_random_where_the_task_has_that_option():
     starts = load_dataset("escape-room-random-v0", episodes=50).observations[:, 0, 0, 100:]
     assert len(starts.unique(dim=0)) > 40
-    assert getattr(make_task("escape-room-v0"), "random_start") is False
+    assert dataset("escape-room-random-v0").task() == EscapeRoom(random_start=True)
 
 
 def test_splits_never_meet():

@@ -38,7 +38,7 @@ def test_patterns_of_tasks(tmp_path):
 
 
 def test_a_name_that_is_nearly_right(tmp_path):
-    with pytest.raises(ManifestError, match="'plannner' is neither.*did you mean 'planner'"):
+    with pytest.raises(ManifestError, match=r"'plannner' is neither.*did you mean 'planner'"):
         find_submission("plannner", SEARCH)
 
 

@@ -24,7 +24,7 @@ def test_the_budget_counts_episodes_and_steps_of_each_run():
 def test_one_episode_too_many_is_refused_and_nothing_is_played():
     setting = Setting("oracle-v0", TASK, (0,), budget=10)
     setting.rollout(PLAYER, 8)
-    with pytest.raises(BudgetExceeded, match="episodes=3 exceed the budget of 10.*8 are used and 2 remain"):
+    with pytest.raises(BudgetExceeded, match=r"episodes=3 exceed the budget of 10.*8 are used and 2 remain"):
         setting.rollout(PLAYER, 3)
     assert setting.episodes_used == 8
     with pytest.raises(ValueError, match="episodes=0 must be at least 1"):

@@ -132,7 +132,7 @@ def test_a_ledger_of_another_configuration_is_refused(tmp_path):
     folder = faulty.write(tmp_path, "sound")
     run_job(job(folder, (0,)), tmp_path / "out", quiet)
     other = Job(find_submission(str(folder)).with_parameters({"rounds": 2}), TINY, "oracle-v0", (0,))
-    with pytest.raises(RecordError, match="config=.*choose another --out"):
+    with pytest.raises(RecordError, match=r"config=.*choose another --out"):
         run_job(other, tmp_path / "out", quiet)
 
 
@@ -140,7 +140,7 @@ def test_a_changed_record_is_refused(tmp_path):
     path = tmp_path / "seed-0.json"
     write_record(path, {"schema_version": 1, "final_return": 0.5})
     path.write_text(path.read_text().replace("0.5", "0.9"))
-    with pytest.raises(RecordError, match="digest=.* does not match the content"):
+    with pytest.raises(RecordError, match=r"digest=.* does not match the content"):
         read_record(path)
 
 

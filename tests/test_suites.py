@@ -3,7 +3,9 @@
 import pytest
 
 from benchmark.harness.suites import SUITES, get_suite
-from benchmark.tasks.registry import make_task, spec, task_ids
+from benchmark.tasks.oracle import Oracle
+from benchmark.tasks.perturb import Slip
+from benchmark.tasks.registry import make_task, random_start, spec, task_ids
 
 FAMILIES = {"oracle", "gathering", "escape-room", "honeycomb", "organization"}
 
@@ -47,13 +49,18 @@ def test_selecting_tasks():
 def test_ids_with_parameters():
     assert make_task("organization-circle-33-v0").agents == 33
     assert make_task("honeycomb-n7-v0").agents == 7
-    slippery = make_task("oracle-v0:slip=0.25")
-    assert getattr(slippery, "probability") == 0.25
+    assert make_task("oracle-v0:slip=0.25") == Slip(Oracle(), 0.25)
     for bad, message in (
         ("oracle-v0:slip=2", "outside"),
         ("oracle-v0:slip=x", "slip='x' is not a number"),
+        ("oracle-v0:slip=0.1,slip=0.1", "perturbation 'slip' is given twice"),
         ("oracle-v0:slop=1", "perturbation 'slop' is unknown; did you mean 'slip'"),
         ("oracle-v1", "did you mean"),
     ):
         with pytest.raises(ValueError, match=message):
             make_task(bad)
+
+
+def test_random_starts_reach_through_perturbations():
+    assert random_start(make_task("oracle-v0:slip=0.25")) == Slip(Oracle(random_start=True), 0.25)
+    assert random_start(make_task("gathering-v0")) == make_task("gathering-v0")

@@ -98,10 +98,7 @@ class Setting:
                 f"{self.episodes_used} are used and {self.remaining} remain"
             )
         keys = torch.cat(
-            [
-                episode_keys("train", seed, episodes, start=self.episodes_used, device=self.device)
-                for seed in self.seeds
-            ]
+            [episode_keys("train", seed, episodes, start=self.episodes_used, device=self.device) for seed in self.seeds]
         )
         played = rollout(self.task, policy, keys)
         self.episodes_used += episodes

@@ -17,6 +17,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from benchmark.episodes.datasets import dataset_for, load_dataset
+from benchmark.episodes.policy import BeliefPolicy, Policy
 from benchmark.harness.protocol import Setting
 from benchmark.harness.record import SCHEMA_VERSION, Record, RecordError, read_record, shorten, summary, write_record
 from benchmark.harness.submission import Submission
@@ -24,7 +25,6 @@ from benchmark.harness.suites import FINAL_MARKS, MARKS, Suite
 from benchmark.measures.beliefs import belief_scores
 from benchmark.measures.clock import Clock, git_commit, hardware, packages
 from benchmark.measures.evaluation import Evaluation, evaluate_runs
-from benchmark.episodes.policy import BeliefPolicy, Policy
 from benchmark.tasks.registry import make_task
 
 Report = Callable[[str], None]

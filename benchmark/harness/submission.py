@@ -136,13 +136,11 @@ def read_manifest(path: Path) -> Submission:
         if key not in allowed:
             raise ManifestError(f"{path}: key {key!r} is unknown{did_you_mean(key, allowed)}; allowed: {allowed}")
     _check(path, table)
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
     return Submission(**values, folder=path.parent.resolve())
 
 
-_TYPES: dict[str, type | tuple[type, ...]] = {"stacked": bool, "parameters": dict} | dict.fromkeys(
-    ("authors", "information", "tasks"), list
-)
+_TYPES = {"stacked": bool, "parameters": dict, "authors": list, "information": list, "tasks": list}
 
 
 def _check(path: Path, table: dict[str, Any]) -> None:
@@ -152,7 +150,7 @@ def _check(path: Path, table: dict[str, Any]) -> None:
     for key, value in table.items():
         expected = _TYPES.get(key, str)
         if not isinstance(value, expected):
-            raise ManifestError(f"{path}: {key}={value!r} must be a {getattr(expected, '__name__', expected)}")
+            raise ManifestError(f"{path}: {key}={value!r} must be a {expected.__name__}")
         if isinstance(value, list) and not all(isinstance(item, str) for item in value):
             raise ManifestError(f"{path}: {key}={value!r} must hold strings only")
     name = table["name"]

@@ -46,7 +46,7 @@ def belief_scores(
         BeliefError: if a belief has the wrong shape or does not sum to one.
     """
     episodes = test[:EPISODES].to(device)
-    totals = [_Tally(runs) for _ in task.hidden_variables]
+    totals = [_Tally(runs, device) for _ in task.hidden_variables]
     memory = policy.initial_memory(policy_keys(episodes.keys).repeat(runs))
     for step in range(task.horizon):
         observations = episodes.observations[:, step].repeat(runs, 1, 1)
@@ -82,11 +82,9 @@ def check_belief(task: Task, beliefs: Sequence[Tensor], running: Tensor) -> None
 class _Tally:
     """Running sums over steps, per run."""
 
-    def __init__(self, runs: int) -> None:
+    def __init__(self, runs: int, device: torch.device | str) -> None:
         self.runs = runs
-        self.count: Tensor | float = 0.0
-        self.correct: Tensor | float = 0.0
-        self.nll: Tensor | float = 0.0
+        self.count, self.correct, self.nll = (torch.zeros(runs, dtype=torch.float64, device=device) for _ in range(3))
 
     def add(self, belief: Tensor, truth: Tensor, running: Tensor) -> None:
         """Add one step: belief ``[R*B, N, V]``, truth ``[R*B]``, running ``[R*B]``."""
@@ -95,16 +93,15 @@ class _Tally:
         nll = -likelihood.clamp(min=math.log(SMALLEST_PROBABILITY))
         correct = (belief.argmax(-1) == truth[:, None]).double()
         counted = running[:, None].expand(-1, agents)
-        self.count = self.count + self._per_run(counted.double())
-        self.correct = self.correct + self._per_run(correct.where(counted, 0.0))
-        self.nll = self.nll + self._per_run(nll.where(counted, 0.0))
+        self.count += self._per_run(counted.double())
+        self.correct += self._per_run(correct.where(counted, 0.0))
+        self.nll += self._per_run(nll.where(counted, 0.0))
 
     def _per_run(self, values: Tensor) -> Tensor:
         return values.unflatten(0, (self.runs, -1)).sum((1, 2))
 
     def mean(self, run: int) -> tuple[float, float]:
         """Return accuracy and negative log-likelihood of one run."""
-        assert isinstance(self.count, Tensor) and isinstance(self.correct, Tensor) and isinstance(self.nll, Tensor)
         return float(self.correct[run] / self.count[run]), float(self.nll[run] / self.count[run])
 
 

@@ -66,7 +66,8 @@ def reference(task_id: str) -> Reference:
         ValueError: if the task is unknown, or has no planner to measure against.
     """
     details = _frozen().get(task_id) or measure(task_id)
-    return Reference(*(details[kind]["value"] for kind in ("trivial", "reference", "optimum")), details)
+    trivial, known, optimum = (details[kind]["value"] for kind in ("trivial", "reference", "optimum"))
+    return Reference(trivial, known, optimum, details)
 
 
 # The module with the planner and the optimum of each family.
@@ -105,9 +106,7 @@ def measure(task_id: str, episodes: int = EPISODES) -> dict[str, Any]:
     keys = episode_keys("reference", SEED, episodes)
     return {
         "trivial": _trivial(task, keys),
-        "reference": _measured(
-            _play(task, planner_for(task_id), keys), _one_line(planners.planner)
-        ),
+        "reference": _measured(_play(task, planner_for(task_id), keys), _one_line(planners.planner)),
         "optimum": _optimum(task, planners.full_state_optimum, keys),
     }
 

@@ -17,7 +17,7 @@ from benchmark.tasks.honeycomb import HoneyComb
 from benchmark.tasks.oracle import Oracle
 from benchmark.tasks.organization import Organization
 from benchmark.tasks.organization_pair import OrganizationPair
-from benchmark.tasks.perturb import Slip
+from benchmark.tasks.perturb import Slip, Transform
 from benchmark.tasks.task import Task
 from benchmark.tasks.topology import TOPOLOGIES
 
@@ -139,9 +139,12 @@ def make_task(task_id: str) -> Task:
         ValueError: if the id or its perturbation is unknown or out of range.
     """
     task = spec(task_id).build()
-    perturbation = task_id.partition(":")[2]
-    for part in filter(None, perturbation.split(",")):
+    seen: set[str] = set()
+    for part in filter(None, task_id.partition(":")[2].split(",")):
         name, _, value = part.partition("=")
+        if name in seen:
+            raise ValueError(f"task_id={task_id!r}: perturbation {name!r} is given twice")
+        seen.add(name)
         if name not in _PERTURBATIONS:
             raise ValueError(
                 f"task_id={task_id!r}: perturbation {name!r} is unknown{did_you_mean(name, _PERTURBATIONS)}; "
@@ -157,6 +160,8 @@ def make_task(task_id: str) -> Task:
 
 def random_start(task: Task) -> Task:
     """Return the task with starts drawn at random where it has that option, as belief data are recorded."""
+    if isinstance(task, Transform):
+        return replace(task, task=random_start(task.task))
     return replace(task, random_start=True) if hasattr(task, "random_start") else task  # type: ignore[call-arg]
 
 
