@@ -44,18 +44,18 @@ def planner(task: Oracle) -> "OraclePolicy":
 
 def full_state_optimum(task: Oracle) -> float:
     """Exact optimum for a team that knows the right box, by backward induction over both positions."""
-    values = _values(task, _best_move)
+    values = _values(task.wrong_box_penalty, _best_move)
     return sum(_at_start(task, values[(box,), UNTOUCHED]) for box in ANY_BOX) / len(BOXES)
 
 
 def information_optimum(task: Oracle) -> float:
     """Exact optimum for a team that uses only what it observes, by backward induction over positions and beliefs."""
-    return _at_start(task, _values(task, _best_move)[ANY_BOX, UNTOUCHED])
+    return _at_start(task, _values(task.wrong_box_penalty, _best_move)[ANY_BOX, UNTOUCHED])
 
 
 def random_return(task: Oracle) -> float:
     """Exact expected return of uniformly random actions, by the same recursion."""
-    return _at_start(task, _values(task, _mean_move)[ANY_BOX, UNTOUCHED])
+    return _at_start(task, _values(task.wrong_box_penalty, _mean_move)[ANY_BOX, UNTOUCHED])
 
 
 def _at_start(task: Oracle, values: Tensor) -> float:
@@ -64,11 +64,12 @@ def _at_start(task: Oracle, values: Tensor) -> float:
 
 
 @lru_cache(maxsize=8)
-def _values(task: Oracle, move: Callable[[Tensor, Board], Tensor]) -> dict[Knowledge, Tensor]:
+def _values(wrong_box_penalty: float, move: Callable[[Tensor, Board], Tensor]) -> dict[Knowledge, Tensor]:
     """Return the expected return of an episode that starts with some knowledge: float64 ``[cells, cells]`` each.
 
     The axes are the cells of agents 0 and 1; ``move`` says what becomes of arrival values when one agent moves.
     """
+    task = Oracle(wrong_box_penalty=wrong_box_penalty)
     board = task.board
     subsets = [boxes for size in range(1, len(BOXES) + 1) for boxes in combinations(ANY_BOX, size)]
     known = [(boxes, UNTOUCHED) for boxes in subsets] + [((box,), SPENT) for box in ANY_BOX]
@@ -83,20 +84,24 @@ def _values(task: Oracle, move: Callable[[Tensor, Board], Tensor]) -> dict[Knowl
 
 
 def _best_move(values: Tensor, board: Board) -> Tensor:
-    # A king's moves are all pairs of a step or none along each axis.
-    return _best_step(_best_step(values.view(SIZE, SIZE, -1), 0), 1).view_as(values)
-
-
-def _best_step(values: Tensor, axis: int) -> Tensor:
-    best = values.clone()
-    for ahead, behind in ((1, 0), (0, 1)):
-        here = best.narrow(axis, behind, SIZE - 1)
-        torch.maximum(here, values.narrow(axis, ahead, SIZE - 1), out=here)
-    return best
+    return _around(values, torch.maximum)
 
 
 def _mean_move(values: Tensor, board: Board) -> Tensor:
-    return values[board.neighbours()].mean(1)
+    cancelled = (~board.inside()).sum(1)[:, None]  # moves that would leave the board, and so do not move
+    return (_around(values, torch.add) + cancelled * values) / len(board.moves)
+
+
+def _around(values: Tensor, combine: Callable[..., Tensor]) -> Tensor:
+    """Combine each row with those of the cells around it: a king's moves are a step or none along each axis."""
+    grid = values.view(SIZE, SIZE, -1)
+    for axis in (0, 1):
+        combined = grid.clone()
+        for ahead, behind in ((1, 0), (0, 1)):
+            here = combined.narrow(axis, behind, SIZE - 1)
+            combine(here, grid.narrow(axis, ahead, SIZE - 1), out=here)
+        grid = combined
+    return grid.view_as(values)
 
 
 def _arrive(task: Oracle, knowledge: Knowledge, values: dict[Knowledge, Tensor]) -> Tensor:
@@ -181,7 +186,8 @@ class _BoxSeeker:
         self.layout = task.observation_layout.slices
         self.regions = _regions(board)
         self.boxes = torch.tensor(BOXES)
-        waiting = board.marked(lambda cell: cell == best_waiting_plan(task).cell)
+        waiting_cell = best_waiting_plan(task).cell
+        waiting = board.marked(lambda cell: cell == waiting_cell)
         # Destinations 0 to 2 are boxes, 3 the oracle, 4 the waiting cell.
         self.ways = torch.cat((_ways(board), moves_to(board, waiting, self.regions[:-1].any(0))[None]))
 
