@@ -97,6 +97,7 @@ def run(
     jobs = []
     for name in submissions:
         submission = find_submission(name, [SUBMISSIONS]).with_parameters(changes)
+        submission.build()  # whoever cannot even be constructed is told before anything is trained
         for task_id in chosen_suite.select(task_patterns or ()):
             if submission.applies_to(task_id):
                 seeds = tuple(range(runs or chosen_suite.runs))

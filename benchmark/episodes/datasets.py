@@ -93,10 +93,9 @@ def dataset(dataset_id: str) -> Dataset:
     Raises:
         ValueError: if there is no such dataset.
     """
-    match = re.fullmatch(r"(.+)-random-(v\d+)", dataset_id)
+    task_id = re.sub(r"-random-(v\d+)$", r"-\1", dataset_id)
     try:
-        task_id = f"{match[1]}-{match[2]}" if match else ""
-        known = bool(match) and dataset_for(task_id) == dataset_id
+        known = dataset_for(task_id) == dataset_id
     except ValueError:
         known = False
     if not known:

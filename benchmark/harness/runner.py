@@ -113,12 +113,13 @@ def _train_or_fail(job: Job, seeds: tuple[int, ...], report: Report) -> Iterator
     except Exception as error:  # whatever a submission raises is that cell's result
         if len(seeds) > 1:
             report(f"{name}: failed with {len(seeds)} runs stacked ({_first_line(error)}); trying them one by one")
-            for seed in seeds:
+        for seed in seeds:
+            if len(seeds) > 1:
                 yield from _train_or_fail(job, (seed,), report)
-            return
-        report(f"{name}, seed {seeds[0]}: FAILED: {_first_line(error)}")
-        trace = "".join(traceback.format_exception(error)[-3:])[-2000:]
-        yield _failure(job, seeds[0], _first_line(error), trace)
+            else:
+                report(f"{name}, seed {seed}: FAILED: {_first_line(error)}")
+                trace = "".join(traceback.format_exception(error)[-3:])[-2000:]
+                yield _failure(job, seed, _first_line(error), trace)
         return
     mean = sum(record["final_return"] for record in records) / len(records)
     seconds = records[0]["seconds"]["training"]
