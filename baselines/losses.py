@@ -31,27 +31,51 @@ def chosen(q: Tensor, actions: Tensor) -> Tensor:
     return q.gather(-1, actions[..., None])[..., 0]
 
 
-def double_q_target(rewards: Tensor, discount: Tensor, q_next: Tensor, q_next_target: Tensor) -> Tensor:
-    """Bootstrap from the target network's value of the action the online network prefers.
+def double_q_values(q: Tensor, q_target: Tensor) -> Tensor:
+    """Value a history by the target network's opinion of the action the online network prefers.
 
-    ``y = r + discount * Q^-(h', argmax_a Q(h', a))``, without gradient. Source: van Hasselt, Guez & Silver, *Deep
-    Reinforcement Learning with Double Q-learning*, AAAI 2016, equation 4. With ``q_next = q_next_target`` it is the
-    plain maximum (Mnih et al. 2015).
+    ``V(h) = Q^-(h, argmax_a Q(h, a))``, without gradient. Source: van Hasselt, Guez & Silver, *Deep Reinforcement
+    Learning with Double Q-learning*, AAAI 2016, equation 4. With ``q = q_target`` it is the plain maximum.
+
+    Args:
+        q: the online network's values, float32 ``[..., A]``.
+        q_target: the target network's values, float32 ``[..., A]``.
+
+    Returns:
+        float32 ``[...]``.
+    """
+    assert q.shape == q_target.shape, (q.shape, q_target.shape)
+    with torch.no_grad():
+        return chosen(q_target, q.argmax(-1))
+
+
+def lambda_returns(rewards: Tensor, discount: Tensor, values: Tensor, trace: float) -> Tensor:
+    """Mix the returns of all lengths: ``G_t = r_t + discount_t * ((1 - trace) * V_{t+1} + trace * G_{t+1})``.
+
+    After the last step ``V`` stands for ``G``. ``trace = 0`` is the one-step target ``r + discount * V``; ``trace = 1``
+    the return played. With greedy values and no correction for exploratory actions this is Peng's Q(lambda): Peng &
+    Williams, *Incremental Multi-Step Q-Learning*, Machine Learning 22, 1996. Without gradient.
 
     Args:
         rewards: float32 ``[R, N, B, T]``.
-        discount: float32 ``[R, N, B, T]``: gamma, or 0 where the step ended the episode for good.
-        q_next: the online network's values after the step, float32 ``[R, N, B, T, A]``.
-        q_next_target: the target network's, float32 ``[R, N, B, T, A]``.
+        discount: float32 ``[R, N, B, T]``: gamma, or 0 where the step ended the episode for good, which also keeps
+            whatever lies beyond that end out of the returns before it.
+        values: float32 ``[R, N, B, T]``: the value of where each step led, ``V_{t+1}``.
+        trace: lambda, 0 to 1.
 
     Returns:
         float32 ``[R, N, B, T]``.
     """
     assert rewards.ndim == 4, rewards.shape
-    assert discount.ndim == 4, discount.shape
-    assert q_next.shape == q_next_target.shape == (*rewards.shape, q_next.shape[-1]), q_next.shape
+    assert rewards.shape == discount.shape == values.shape, (rewards.shape, discount.shape, values.shape)
     with torch.no_grad():
-        return rewards + discount * chosen(q_next_target, q_next.argmax(-1))
+        returns = torch.empty_like(values)
+        following = values[..., -1]
+        for t in range(values.shape[-1] - 1, -1, -1):
+            mixed = torch.lerp(values[..., t], following, trace)
+            following = rewards[..., t] + discount[..., t] * mixed
+            returns[..., t] = following
+        return returns
 
 
 def hysteretic_weights(errors: Tensor, beta: float) -> Tensor:

@@ -70,20 +70,35 @@ class RecurrentQ(nn.Module):
         return self.values(observations, self.histories(observations, actions))
 
 
-def epsilon_greedy(greedy: Tensor, keys: Tensor, step: int, epsilon: float, actions: int) -> Tensor:
-    """Replace each agent's action, with probability ``epsilon``, by one drawn uniformly from all A.
+def exploration(
+    bout: Tensor, keys: Tensor, step: int, actions: int, epsilon: float, persistence: float = 0.0
+) -> Tensor:
+    """Decide which agents explore at this step, and with which action.
+
+    An agent explores in bouts: it draws one action uniformly from all A and repeats it, after every step with
+    probability ``persistence`` once more. Bouts start just often enough that every agent explores at every step with
+    probability ``epsilon``. Persistence 0 is epsilon-greedy; above it is a geometric variant of Dabney, Ostrovski &
+    Barreto, *Temporally-Extended epsilon-Greedy Exploration*, ICLR 2021.
 
     Args:
-        greedy: int64 ``[B, N]``.
+        bout: int64 ``[B, N]``: each agent's exploratory action of the step before, -1 for none.
         keys: int64 ``[B]`` policy keys.
         step: time step.
-        epsilon: probability of exploring.
         actions: A.
+        epsilon: share of exploratory steps, 0 to 1.
+        persistence: probability that a bout goes on, 0 to below 1.
+
+    Returns:
+        int64 ``[B, N]``: exploratory actions, -1 where the agent acts greedily.
     """
     if epsilon == 0.0:
-        return greedy
-    draws = bits(keys, step, "epsilon-greedy", greedy.shape[1])
-    return torch.where(chance(draws, epsilon), below(draws, actions), greedy)
+        return torch.full_like(bout, -1)
+    agents = bout.shape[1]
+    draws = bits(keys, step, "exploration", 2 * agents)
+    ended = epsilon * (1.0 - persistence)
+    start = epsilon if step == 0 else ended / (ended + 1.0 - epsilon)
+    fresh = torch.where(chance(draws[:, :agents], start), below(draws[:, :agents], actions), -1)
+    return torch.where((bout >= 0) & chance(draws[:, agents:], persistence), bout, fresh)
 
 
 class RecurrentMemory(NamedTuple):
@@ -93,27 +108,31 @@ class RecurrentMemory(NamedTuple):
     step: int
     before: Tensor  # float32 [B, N, A]: one-hot previous actions; zero at the start
     hidden: Tensor  # float32 [R, N, B / R, H]
+    bout: Tensor  # int64 [B, N]: exploratory actions of the step before, -1 for none
 
 
 class RecurrentPolicy:
-    """Act on the values of a ``RecurrentQ``, epsilon-greedily.
+    """Act greedily on the values of a ``RecurrentQ``, but for bouts of exploration.
 
     Args:
         network: of R runs; the batch is run-major. It is read at every step, not copied.
         scale: how the network wants its observations.
-        epsilon: probability of a uniformly random action, for each agent and step.
+        epsilon: share of exploratory steps, see ``exploration``.
+        persistence: see ``exploration``.
     """
 
-    def __init__(self, network: RecurrentQ, scale: Scaling, epsilon: float = 0.0) -> None:
+    def __init__(self, network: RecurrentQ, scale: Scaling, epsilon: float = 0.0, persistence: float = 0.0) -> None:
         self.network = network
         self.scale = scale
         self.epsilon = epsilon
+        self.persistence = persistence
 
     def initial_memory(self, keys: Tensor) -> RecurrentMemory:
         """Start every episode with a zero hidden state and no previous action."""
         runs, agents = self.network.gru.hidden_weight.shape[:2]
         hidden = self.network.gru.initial_hidden(keys.shape[0] // runs)
-        return RecurrentMemory(keys, 0, hidden.new_zeros(keys.shape[0], agents, self.network.actions), hidden)
+        before = hidden.new_zeros(keys.shape[0], agents, self.network.actions)
+        return RecurrentMemory(keys, 0, before, hidden, keys.new_full((keys.shape[0], agents), -1))
 
     @torch.no_grad()
     def act(self, observations: Tensor, memory: RecurrentMemory) -> tuple[Tensor, RecurrentMemory]:
@@ -124,5 +143,6 @@ class RecurrentPolicy:
         hidden = self.network.gru.step(torch.cat((scaled, before), -1), memory.hidden)
         greedy = self.network.values(scaled, hidden).argmax(-1).transpose(1, 2).flatten(0, 1)
         count = self.network.actions
-        actions = epsilon_greedy(greedy, memory.keys, memory.step, self.epsilon, count)
-        return actions, RecurrentMemory(memory.keys, memory.step + 1, one_hot(actions, count), hidden)
+        bout = exploration(memory.bout, memory.keys, memory.step, count, self.epsilon, self.persistence)
+        actions = torch.where(bout >= 0, bout, greedy)
+        return actions, RecurrentMemory(memory.keys, memory.step + 1, one_hot(actions, count), hidden, bout)

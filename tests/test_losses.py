@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from baselines.losses import chosen, double_q_target, hysteretic_td_loss, hysteretic_weights, masked_mean
+from baselines.losses import (
+    chosen,
+    double_q_values,
+    hysteretic_td_loss,
+    hysteretic_weights,
+    lambda_returns,
+    masked_mean,
+)
 
 
 def steps(*numbers: float) -> torch.Tensor:
@@ -30,19 +37,33 @@ def test_chosen_picks_each_steps_action():
 
 
 def test_double_q_takes_the_online_networks_action_and_the_target_networks_value():
-    q_next = torch.tensor([[1.0, 2.0], [5.0, 3.0]]).view(1, 1, 1, 2, 2)
-    q_next_target = torch.tensor([[10.0, 4.0], [6.0, 20.0]]).view(1, 1, 1, 2, 2)
-    # Online prefers action 1 (worth 4 to the target network), then action 0 (worth 6): 1 + 0.5 * 4, -1 + 0 * 6.
-    targets = double_q_target(steps(1.0, -1.0), steps(0.5, 0.0), q_next, q_next_target)
-    assert targets.flatten().tolist() == [3.0, -1.0]
-    # With one network for both it is the plain maximum: 1 + 0.5 * 10, -1.
-    targets = double_q_target(steps(1.0, -1.0), steps(0.5, 0.0), q_next_target, q_next_target)
-    assert targets.flatten().tolist() == [6.0, -1.0]
+    q = torch.tensor([[1.0, 2.0], [5.0, 3.0]], requires_grad=True)
+    q_target = torch.tensor([[10.0, 4.0], [6.0, 20.0]])
+    # Online prefers action 1, worth 4 to the target network, then action 0, worth 6.
+    assert double_q_values(q, q_target).tolist() == [4.0, 6.0]
+    assert double_q_values(q_target, q_target).tolist() == [10.0, 20.0]
+    assert not double_q_values(q, q).requires_grad
 
 
-def test_double_q_target_has_no_gradient():
-    q = torch.ones(1, 1, 1, 2, 2, requires_grad=True)
-    assert not double_q_target(steps(1.0, 1.0), steps(1.0, 1.0), q, q).requires_grad
+def test_lambda_returns_by_hand():
+    rewards, discount, values = steps(1.0, 2.0), steps(0.5, 0.5), steps(4.0, 8.0)
+    # One step: 1 + 0.5 * 4, 2 + 0.5 * 8. Played out: 2 + 0.5 * 8 = 6, then 1 + 0.5 * 6 = 4.
+    assert lambda_returns(rewards, discount, values, 0.0).flatten().tolist() == [3.0, 6.0]
+    assert lambda_returns(rewards, discount, values, 1.0).flatten().tolist() == [4.0, 6.0]
+    # In between: 1 + 0.5 * (0.75 * 4 + 0.25 * 6) = 3.25.
+    assert lambda_returns(rewards, discount, values, 0.25).flatten().tolist() == [3.25, 6.0]
+
+
+def test_an_end_for_good_keeps_what_follows_out():
+    returns = lambda_returns(steps(0.0, 1.0, 99.0), steps(0.5, 0.0, 0.5), steps(9.0, 9.0, 9.0), 1.0)
+    assert returns.flatten().tolist()[:2] == [0.5, 1.0]
+
+
+def test_true_values_are_a_fixed_point_for_every_trace():
+    # Rewards 1, 2, 3, discount 0.5, then nothing: V_1 = 2 + 0.5 * 3 = 3.5, V_2 = 3, V_3 = 0.
+    for trace in (0.0, 0.3, 1.0):
+        returns = lambda_returns(steps(1.0, 2.0, 3.0), steps(0.5, 0.5, 0.5), steps(3.5, 3.0, 0.0), trace)
+        assert returns.flatten().tolist() == pytest.approx([2.75, 3.5, 3.0])
 
 
 def test_hysteretic_weights_discount_bad_news_only():
@@ -88,4 +109,4 @@ def test_wrong_ranks_are_refused():
     with pytest.raises(AssertionError):
         hysteretic_td_loss(torch.zeros(2, 2), torch.zeros(2, dtype=torch.int64), torch.zeros(2), torch.ones(2), 0.4)
     with pytest.raises(AssertionError):
-        double_q_target(steps(1.0), steps(1.0), torch.zeros(1, 1, 1, 2, 2), torch.zeros(1, 1, 1, 2, 2))
+        lambda_returns(steps(1.0), steps(1.0), steps(1.0, 2.0), 0.5)
