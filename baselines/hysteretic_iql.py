@@ -11,7 +11,7 @@ in bouts, ten times fewer updates on more episodes, evaluating the averaged weig
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -21,7 +21,8 @@ from baselines.networks import clip_gradients, polyak
 from baselines.recurrent import RecurrentPolicy, RecurrentQ, scaling
 from baselines.replay import Replay, Sequences
 from benchmark.episodes.policy import Policy
-from benchmark.harness.protocol import Setting
+from benchmark.episodes.rollout import Episodes
+from benchmark.harness.protocol import Setting, per_run
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,17 @@ class RecHystIQL:
         collect = min(self.collect, max(1, setting.budget // 20))
         # The target network is a running average of the online one: its greedy policy is the steadier of the two.
         greedy = RecurrentPolicy(target, scale)
+        unit = torch.ones(setting.runs, 1, 1, 1)
         facts: dict[str, Tensor] = {}
         yield greedy
         while setting.remaining:
             episodes = min(collect, setting.remaining)
             behaviour = RecurrentPolicy(online, scale, self.epsilon_at(setting.progress), self.persistence)
             played = setting.rollout(behaviour, episodes)
-            replay.add(played, scale(played.observations))
+            if replay.size == 0:
+                unit = return_unit(played, setting.runs)
+            rewards = (per_run(played.rewards, setting.runs) / unit).flatten(0, 1)
+            replay.add(replace(played, rewards=rewards), scale(played.observations))
             for group in optimiser.param_groups:
                 group["lr"] = self.learning_rate_at(setting.progress)
             while setting.updates < round(setting.episodes_used * self.updates_per_episode):
@@ -95,7 +100,7 @@ class RecHystIQL:
                 optimiser.step()
                 polyak(target, online, self.target_rate)
                 setting.count_updates(1)
-                facts = {"loss": loss.detach(), "start_value": value, "gradient_norm": norm}
+                facts = {"loss": loss.detach(), "start_value": value * unit[..., 0, 0], "gradient_norm": norm}
             for name, values in facts.items():
                 for run, value in enumerate(values.mean(1).tolist()):
                     setting.note(run, **{name: value})
@@ -119,3 +124,16 @@ class RecHystIQL:
         returns = lambda_returns(batch.rewards, self.gamma * batch.discount, values[..., 1:], self.trace)
         loss = hysteretic_td_loss(q[..., :-1, :], batch.actions, returns, batch.mask, self.beta)
         return loss, values[..., 0].mean(2)
+
+
+def return_unit(episodes: Episodes, runs: int) -> Tensor:
+    """Return the unit in which each run counts rewards: the standard deviation of its agents' returns, at least 1.
+
+    Taken from the first episodes and kept. It leaves tasks with returns around 1 alone and brings those with returns
+    in the hundreds within reach of one learning rate.
+
+    Returns:
+        float32 ``[R, 1, 1, 1]``, to divide rewards ``[R, E, T, N]``.
+    """
+    returns = per_run(episodes.rewards.sum(1), runs)  # [R, E, N]
+    return returns.flatten(1).std(1, correction=0).clamp(min=1.0)[:, None, None, None]

@@ -7,9 +7,10 @@ import pytest
 import torch
 from recall import Recall
 
-from baselines.hysteretic_iql import RecHystIQL
+from baselines.hysteretic_iql import RecHystIQL, return_unit
 from baselines.recurrent import RecurrentPolicy, RecurrentQ
 from baselines.replay import Sequences
+from benchmark.episodes.policy import RandomPolicy
 from benchmark.episodes.rollout import Episodes, rollout
 from benchmark.harness.protocol import Setting
 from benchmark.tasks.oracle import Oracle
@@ -125,6 +126,15 @@ def test_it_remembers_what_it_was_shown():
     _, policy = train(replace(SMALL, updates_per_episode=1, batch=16), Recall(), (0, 1), 500)
     returns = evaluate(Recall(), policy, 2).returns.view(2, -1).mean(1)
     assert returns.min() > 1.8, returns
+
+
+def test_rewards_are_counted_in_units_of_the_spread_of_returns_but_never_blown_up():
+    episodes = rollout(Recall(), RandomPolicy(2, 3), episode_keys("train", 0, 4))
+    episodes.rewards.zero_()
+    # Run 0: returns of agents 10, 10, -10, -10, deviation 10. Run 1: all alike but one, deviation far below 1.
+    episodes.rewards[:2, 1] = torch.tensor([[10.0, 10.0], [-10.0, -10.0]])
+    episodes.rewards[3, 2, 0] = 0.1
+    assert return_unit(episodes, 2).flatten().tolist() == [10.0, 1.0]
 
 
 @pytest.mark.slow
