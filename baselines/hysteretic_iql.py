@@ -4,9 +4,9 @@ Every agent learns alone, from its own observations, actions and rewards: ``h_t 
 ``Q(h_t, a)``, hysteretic temporal-difference loss. Sources: Matignon, Laurent & Le Fort-Piat, IROS 2007; Omidshafiei,
 Pazis, Amato, How & Vian, ICML 2017 (arXiv 1703.06182). Where this differs from them, ``README.md`` says so and why.
 
-What made it learn Oracle within a minute, in the order of effect: lambda-returns (one-step targets and hysteresis
-together believe the best return of any partner's behaviour long before the greedy policy can reach it), exploration
-in bouts, ten times fewer updates on more episodes, evaluating the averaged weights, and a falling learning rate.
+What made it learn Oracle within a minute: exploration in bouts and lambda-returns (with one-step targets hysteretic
+learners believe the best return long before their greedy policy can reach it), few updates on many episodes, and
+evaluating the averaged weights. ``README.md`` has the numbers.
 """
 
 import copy
