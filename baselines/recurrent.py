@@ -146,3 +146,7 @@ class RecurrentPolicy:
         bout = exploration(memory.bout, memory.keys, memory.step, count, self.epsilon, self.persistence)
         actions = torch.where(bout >= 0, bout, greedy)
         return actions, RecurrentMemory(memory.keys, memory.step + 1, one_hot(actions, count), hidden, bout)
+
+    def with_actions(self, memory: RecurrentMemory, actions: Tensor) -> RecurrentMemory:
+        """Remember the actions ``[B, N]`` that were really taken."""
+        return memory._replace(before=one_hot(actions, self.network.actions))

@@ -86,4 +86,3 @@ def write(folder: Path, name: str, *, stacked: bool = True, **parameters: object
         f'name = "{name}"\nentry_point = "{module}:Learner"\nstacked = {str(stacked).lower()}\n[parameters]\n{values}\n'
     )
     return target
-

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import re
+import sys
 import tempfile
 import zipfile
 import zlib
@@ -249,3 +250,21 @@ def _read(path: Path) -> Arrays | None:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
+
+
+def main() -> None:
+    """Freeze the digests of the datasets named on the command line, or of all; those frozen before are kept."""
+    digests = dict(_digests())
+    for dataset_id in sys.argv[1:] or dataset_ids():
+        chosen = dataset(dataset_id)
+        for split in SPLITS:
+            for number in range(-(-chosen.size(split) // SHARD)):
+                name = shard_name(dataset_id, split, number)
+                if name not in digests:
+                    digests[name] = content_digest(build_shard(chosen, chosen.task(), split, number))
+        DIGESTS.write_text(json.dumps(digests, indent=0, sort_keys=True) + "\n")
+        print(dataset_id, flush=True)
+
+
+if __name__ == "__main__":
+    main()
