@@ -36,3 +36,30 @@ def moves_to(board: Board, goals: Tensor, avoid: Tensor | None = None) -> Tensor
     steps = distances_to(board, goals, avoid)
     closed = torch.zeros_like(goals) if avoid is None else avoid & ~goals
     return steps.masked_fill(closed, len(board.cells))[board.neighbours()].argmin(1)
+
+
+def tour_lengths(starts: Tensor, goals: Tensor) -> Tensor:
+    """Return the fewest moves on an open square grid from each start over every set of goals, in the best order.
+
+    Held and Karp's recursion over sets and the goal visited last.
+
+    Args:
+        starts: int64 ``[B, N, 2]`` coordinates.
+        goals: int64 ``[B, K, 2]`` coordinates.
+
+    Returns:
+        int64 ``[B, N, 2**K]``: bit k of the last index says whether goal k is in the set. Nobody returns.
+    """
+    count = goals.shape[1]
+    between = (goals[:, :, None] - goals[:, None, :]).abs().sum(-1)  # [B, K, K]
+    direct = (starts[:, :, None] - goals[:, None, :]).abs().sum(-1)  # [B, N, K]
+    ending: dict[tuple[int, int], Tensor] = {}
+    fewest = [torch.zeros_like(direct[..., 0])]
+    for visited in range(1, 2**count):
+        inside = [goal for goal in range(count) if visited >> goal & 1]
+        for last in inside:
+            before = visited - (1 << last)
+            ways = [ending[before, goal] + between[:, None, goal, last] for goal in inside if goal != last]
+            ending[visited, last] = torch.stack(ways).amin(0) if ways else direct[..., last]
+        fewest.append(torch.stack([ending[visited, last] for last in inside]).amin(0))
+    return torch.stack(fewest, 2)
