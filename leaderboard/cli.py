@@ -111,7 +111,7 @@ def run(
     failed = 0
     for number, job in enumerate(jobs, 1):
         console.print(f"[dim][{number}/{len(jobs)}][/dim] ", end="")
-        records = run_job(job, folder, lambda line: console.print(line, highlight=False, markup=False))
+        records = run_job(job, folder, lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))
         failed += sum(record["status"] == "failed" for record in records)
     console.print(f"records: {folder}" + (f"; {failed} cell(s) FAILED, see their records" if failed else ""))
     if failed:

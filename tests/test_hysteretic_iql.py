@@ -117,6 +117,20 @@ def test_a_stacked_run_learns_what_it_learns_alone():
     assert together.mean().item() == pytest.approx(evaluate(Recall(), alone, 1).returns.mean().item(), abs=0.1)
 
 
+def test_told_what_was_done_it_remembers_the_history_that_really_was():
+    """Acting step by step with overridden actions ends in the hidden state of the whole recorded history."""
+    _, policy = train(SMALL, Recall(), (0, 1), 20)
+    played = rollout(Recall(), RandomPolicy(2, 3), episode_keys("user", 0, 6))
+    memory = policy.initial_memory(played.keys)
+    for step in range(Recall().horizon):
+        _, memory = policy.act(played.observations[:, step], memory)
+        memory = policy.with_actions(memory, played.actions[:, step])
+    _, memory = policy.act(played.observations[:, -1], memory)
+    scaled = policy.scale(played.observations).unflatten(0, (2, 3)).permute(0, 3, 1, 2, 4)
+    whole = policy.network.histories(scaled, played.actions.unflatten(0, (2, 3)).permute(0, 3, 1, 2))
+    assert torch.allclose(memory.hidden, whole[:, :, :, -1], atol=1e-5)
+
+
 def test_training_repeats_itself():
     first, second = (train(SMALL, Recall(), (4,), 40)[1].network.state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)

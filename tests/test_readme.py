@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.harness.suites import Suite
 from benchmark.harness.runner import Job, run_job
 from benchmark.harness.submission import find_submission
+from benchmark.harness.suites import Suite
 from benchmark.measures.references import reference
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
