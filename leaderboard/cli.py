@@ -44,14 +44,15 @@ def tasks(
     chosen = fnmatch.filter(task_ids(), pattern)
     if not chosen:
         raise ValueError(f"tasks: {pattern!r} matches none of the {len(task_ids())} tasks")
-    table = Table(
-        "task", *(Column for Column in ("N", "A", "O", "T")), "hidden", "trivial", "reference", "optimum", box=None
-    )
+    table = Table("task", "N", "A", "O", "T", "hidden", "trivial", "reference", "optimum", box=None)
     for task_id in chosen:
         task = make_task(task_id)
         try:
             scale = reference(task_id)
-            numbers = [f"{value:.4g}" for value in (scale.trivial, scale.reference, scale.optimum)]
+            numbers = [
+                f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+                for value in (scale.trivial, scale.reference, scale.optimum)
+            ]
         except ValueError:  # a third-party task need not have references
             numbers = ["-"] * 3
         hidden = ", ".join(variable.name for variable in task.hidden_variables[:3])

@@ -35,7 +35,7 @@ def play_episode(task_id: str, policy: str, seed: int, delay: float, console: Co
         if animate:
             console.clear()
         console.print(ansi(task, state), markup=False, highlight=False, soft_wrap=True)
-        console.print(line + "\n", markup=False, highlight=False)
+        console.print(line + "\n", markup=False, highlight=False, soft_wrap=True)
         if animate:
             time.sleep(delay)
 
