@@ -27,7 +27,7 @@ def test_help_names_every_command():
 
 
 def test_tasks_lists_sizes_and_scale():
-    line = next(line for line in penumbra("tasks", "honeycomb*").splitlines() if line.startswith("honeycomb-v0"))
+    line = next(line for line in penumbra("tasks", "honeycomb*").splitlines() if line.split()[:1] == ["honeycomb-v0"])
     assert line.split()[1:6] == ["10", "7", "35", "30", "special"]
     assert line.split()[-2:] == ["20", "20"]
 
