@@ -272,5 +272,7 @@ def test_impossible_parameters_are_refused(parameters, said):
 
 def test_the_playthrough_reads_as_it_did():
     key = episode_keys("user", 1, 1)
-    moves = [["left", "up", "stay"], ["left", "up", "down"], ["down", "left", "down"], ["right", "left", "left"]]
+    others = [("stay", "stay"), ("stay", "down"), ("up", "down"), ("up", "stay"), ("left", "left")]
+    agent_0 = ["up", "up", "up", "left", "up", "up", "right"]
+    moves = [[first, *rest] for first, rest in zip(agent_0, [*others, *others[:2]], strict=True)]
     check_playthrough("gathering.txt", transcript(Gathering(3, 3, 6), key, moves, [0]))
