@@ -10,6 +10,13 @@ from benchmark.tasks.task import team_return
 FOLDER = Path(__file__).parent / "playthroughs"
 
 
+def listed(values):
+    """All values of a short field; of a long one those that are not 0, with their places."""
+    if len(values) <= 40:
+        return " ".join(f"{value:.2f}" for value in values)
+    return " ".join(f"[{place}]={value:g}" for place, value in enumerate(values) if value) or "all 0"
+
+
 def transcript(task, key, moves, watchers):
     """Play one episode by the names of its actions: the board, what the watchers see, actions, rewards, the return."""
     state, pages, rewards, names = task.initial_state(key), [], [], list(task.action_names)
@@ -25,7 +32,7 @@ def transcript(task, key, moves, watchers):
         for agent in watchers:
             fields = task.observation_layout.unpack(task.observe(state)[0, agent])
             lines.append(f"agent {agent} sees")
-            lines += [f"  {name}: {' '.join(f'{x:.2f}' for x in values.tolist())}" for name, values in fields.items()]
+            lines += [f"  {name}: {listed(values.tolist())}" for name, values in fields.items()]
         pages.append("\n".join([f"--- step {step} ---", *lines]))
     total = float(team_return(task, torch.stack(rewards, 1))[0])
     return "\n\n".join([*pages, f"return: {total:.2f}"]) + "\n"
