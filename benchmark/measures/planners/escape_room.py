@@ -188,7 +188,8 @@ def _listen(rows: Tensor, memory: Memory) -> Memory:
     over = ~moved & ~(news & ~next_cell).any(1, keepdim=True) & (~fresh | ~news.any(1, keepdim=True))
     return memory._replace(
         told=memory.told | told,
-        items=memory.items | (next_cell & moved & ~fresh),
+        # What an agent has seen itself it believes before what it is told.
+        items=memory.items | (next_cell & moved & ~fresh & ~_of(memory.seen, _me(memory))),
         turn=torch.where(over, 1 - turn, turn)[:, 0],
         fresh=(moved | over)[:, 0],
     )
