@@ -6,8 +6,8 @@ from itertools import pairwise, permutations, product
 import pytest
 import torch
 
-from benchmark.episodes.policy import BeliefPolicy, Policy
-from benchmark.episodes.rollout import rollout, rollout_with_beliefs
+from benchmark.episodes.policy import BeliefPolicy, Policy, RandomPolicy
+from benchmark.episodes.rollout import rollout
 from benchmark.measures.planners import escape_room, gathering
 from benchmark.measures.planners.reckoning import lost_bearings, take_bearings
 from benchmark.measures.planners.routes import tour_lengths
@@ -273,28 +273,33 @@ def worlds(task, episodes, row):
     return torch.tensor([pair for pair, _ in every]), torch.tensor([leave for _, leave in every])
 
 
+@pytest.mark.parametrize("behaviour", ["planner", "random"])
 @pytest.mark.parametrize("name", ["escape room", "escape room, random start"])
-def test_beliefs_are_the_exact_posterior_of_all_worlds_that_fit_an_agents_views(name):
+def test_beliefs_are_the_exact_posterior_of_all_worlds_that_fit_an_agents_views(name, behaviour):
+    """Whoever plays: what the moves of a random player seem to tell must not be believed."""
     task, module = TASKS[name]
     policy = module.planner(task)
     assert isinstance(policy, BeliefPolicy)
-    episodes, beliefs = rollout_with_beliefs(task, policy, episode_keys("user", 0, 4))
-    for row in range(4):
-        keys, leave = worlds(task, episodes, row)
-        collected = torch.zeros_like(keys, dtype=torch.bool)
-        fits = torch.ones(2, len(keys), dtype=torch.bool)
-        for step in range(int(episodes.lengths[row])):
+    plays = policy if behaviour == "planner" else RandomPolicy(2, 5)
+    episodes = rollout(task, plays, episode_keys("user", 0, 2))
+    memory, collected = policy.initial_memory(episodes.keys), [torch.zeros(1, 2, dtype=torch.bool)] * 2
+    possible = [worlds(task, episodes, row) for row in range(2)]
+    fits = [torch.ones(2, len(leave), dtype=torch.bool) for _, leave in possible]
+    for step in range(min(30, int(episodes.lengths.min()))):
+        memory = policy.act(episodes.observations[:, step], memory)[1]
+        beliefs = policy.belief(memory)
+        for row, (keys, leave) in enumerate(possible):
             observed = episodes.observations[row, step]
             places = observed[0, 100:].to(torch.int64).view(2, 2)
             agents = (places[:, 0] * 10 + places[:, 1]).expand(len(keys), 2)
-            collected = collected | (keys[:, :, None] == agents[:, None]).any(2)
-            state = EscapeRoomState(agents, keys, leave, collected)
-            fits &= (task.observe(state) == observed).all(2).T
+            collected[row] = collected[row] | (keys[:, :, None] == agents[:, None]).any(2)
+            state = EscapeRoomState(agents, keys, leave, collected[row])
+            fits[row] &= (task.observe(state) == observed).all(2).T
             hidden = task.hidden(state)
             for agent, index in product(range(2), range(5)):
-                probabilities = beliefs[index][row, step, agent].exp()
-                exact = hidden[fits[agent], index].bincount(minlength=len(probabilities)) / fits[agent].sum()
-                assert torch.allclose(probabilities, exact, atol=1e-5), (row, step, agent, index)
+                exact = hidden[fits[row][agent], index].bincount(minlength=beliefs[index].shape[2])
+                probabilities = beliefs[index][row, agent].exp()
+                assert torch.allclose(probabilities, exact / exact.sum(), atol=1e-5), (row, step, agent, index)
 
 
 def test_what_an_agent_waits_is_what_the_other_one_learns():
