@@ -28,6 +28,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console()
+if not console.is_terminal and "COLUMNS" not in os.environ:
+    console = Console(width=120)  # what goes to a file or a log is not squeezed into a terminal's 80 columns
 SUBMISSIONS = Path(__file__).with_name("submissions")
 
 

@@ -42,6 +42,7 @@ def atomic_write(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # temporary files are made for their owner's eyes only
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
