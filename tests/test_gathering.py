@@ -144,7 +144,7 @@ def test_hidden_values_are_the_sorted_rest_and_the_agents():
     values = [variable.values for variable in task.hidden_variables]
     assert [variable.name for variable in TASK.hidden_variables] == [
         *(f"resource_{n}" for n in (1, 2, 3, 4)),
-        *(f"agent_{n}" for n in (1, 2, 3)),
+        *(f"agent_{n}" for n in (0, 1, 2)),
     ]
     assert all(variable.in_paper and variable.kind == "coordinates" for variable in TASK.hidden_variables)
 

@@ -97,7 +97,7 @@ class Gathering(Task):
 
     @property
     def hidden_variables(self) -> tuple[HiddenVariable, ...]:
-        """The remaining resources sorted by (x, y), (-1, -1) for those gone, then the agents (``agent_1`` is agent 0).
+        """The remaining resources sorted by (x, y), (-1, -1) for those gone, then the agents.
 
         This is all of the paper's u, and all that a sufficient belief needs.
         """
@@ -107,7 +107,7 @@ class Gathering(Task):
                 HiddenVariable(f"resource_{number}", "coordinates", (*cells, (-1, -1)))
                 for number in range(1, self.resources + 1)
             ),
-            *(HiddenVariable(f"agent_{number}", "coordinates", cells) for number in range(1, self.agents + 1)),
+            *(HiddenVariable(f"agent_{number}", "coordinates", cells) for number in range(self.agents)),
         )
 
     @property
