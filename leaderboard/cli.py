@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 # Threads that wait by spinning slow torch down by two orders of magnitude wherever somebody else uses a core too.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -237,9 +238,15 @@ def main() -> None:
     """Run the command; a user's mistake ends with one line and status 2."""
     try:
         app()
+    except ModuleNotFoundError as error:
+        _fail(f"this command needs the package {error.name!r}, which is not installed")
     except ValueError as error:
-        Console(stderr=True).print(f"[red]error:[/red] {error!s}", highlight=False)
-        sys.exit(2)
+        _fail(str(error))
+
+
+def _fail(message: str) -> None:
+    Console(stderr=True).print("[red]error:[/red]", Text(message), highlight=False)
+    sys.exit(2)
 
 
 if __name__ == "__main__":
