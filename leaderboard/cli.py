@@ -11,12 +11,16 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from benchmark.harness.record import Record
+    from benchmark.harness.runner import Job
 
 # Threads that wait by spinning slow torch down by two orders of magnitude wherever somebody else uses a core too.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -93,7 +97,7 @@ def run(
     """
     import torch
 
-    from benchmark.harness.runner import Job, run_job
+    from benchmark.harness.runner import Job
     from benchmark.harness.submission import find_submission
     from benchmark.harness.suites import get_suite
 
@@ -114,12 +118,27 @@ def run(
         raise ValueError(f"run: none of {', '.join(submissions)} applies to the chosen tasks")
     failed = 0
     for number, job in enumerate(jobs, 1):
-        console.print(f"[dim][{number}/{len(jobs)}][/dim] ", end="")
-        records = run_job(job, folder, lambda line: console.print(line, highlight=False, markup=False, soft_wrap=True))
+        records = _run(job, folder, f"[{number}/{len(jobs)}]")
         failed += sum(record["status"] == "failed" for record in records)
     console.print(f"records: {folder}" + (f"; {failed} cell(s) FAILED, see their records" if failed else ""))
     if failed:
         raise typer.Exit(1)
+
+
+def _run(job: "Job", folder: Path, place: str) -> "list[Record]":
+    """Run one job; a terminal shows how far it is."""
+    from benchmark.harness.runner import run_job
+
+    name = f"{job.submission.name} on {job.task_id}"
+
+    def report(line: str) -> None:
+        console.print(f"{place} {line}", highlight=False, markup=False, soft_wrap=True)
+
+    def progress(share: float, mean: float) -> None:
+        status.update(f"{name}: {share:.0%} of the budget, greedy return {mean:.3f}")
+
+    with console.status(f"{name}: starting") as status:
+        return run_job(job, folder, report, progress)
 
 
 def _parameter(text: str) -> tuple[str, Any]:

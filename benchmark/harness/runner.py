@@ -28,6 +28,8 @@ from benchmark.measures.evaluation import Evaluation, evaluate_runs
 from benchmark.tasks.registry import make_task
 
 Report = Callable[[str], None]
+# Called after each evaluation with the share of the budget that is used and the mean greedy return over runs.
+Progress = Callable[[float, float], None]
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,11 @@ def missing_seeds(job: Job, out: Path) -> tuple[int, ...]:
     return tuple(missing)
 
 
-def run_job(job: Job, out: Path, report: Report = print) -> list[Record]:
+def _silent(share: float, mean: float) -> None:
+    pass
+
+
+def run_job(job: Job, out: Path, report: Report = print, progress: Progress = _silent) -> list[Record]:
     """Do what is missing of one job; returns the records written now."""
     folder = job.folder(out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -97,7 +103,7 @@ def run_job(job: Job, out: Path, report: Report = print) -> list[Record]:
             groups = [seeds] if job.submission.stacked else [(seed,) for seed in seeds]
             records: list[Record] = []
             for group in groups:
-                for record in _train_or_fail(job, group, report):
+                for record in _train_or_fail(job, group, report, progress):
                     records.append(write_record(job.path(out, record["seed"]), record))
             return records
     except Timeout:
@@ -105,17 +111,17 @@ def run_job(job: Job, out: Path, report: Report = print) -> list[Record]:
         return []
 
 
-def _train_or_fail(job: Job, seeds: tuple[int, ...], report: Report) -> Iterator[Record]:
+def _train_or_fail(job: Job, seeds: tuple[int, ...], report: Report, progress: Progress) -> Iterator[Record]:
     """Train a group of runs. If a stacked group fails, its runs are tried alone: a fault costs its own cell only."""
     name = f"{job.submission.name} on {job.task_id}"
     try:
-        records = train(job, seeds)
+        records = train(job, seeds, progress)
     except Exception as error:  # whatever a submission raises is that cell's result
         if len(seeds) > 1:
             report(f"{name}: failed with {len(seeds)} runs stacked ({_first_line(error)}); trying them one by one")
         for seed in seeds:
             if len(seeds) > 1:
-                yield from _train_or_fail(job, (seed,), report)
+                yield from _train_or_fail(job, (seed,), report, progress)
             else:
                 report(f"{name}, seed {seed}: FAILED: {_first_line(error)}")
                 trace = "".join(traceback.format_exception(error)[-3:])[-2000:]
@@ -182,7 +188,7 @@ class _Curve:
         self.pending = [mark for mark in self.pending if mark not in marks]
 
 
-def train(job: Job, seeds: tuple[int, ...]) -> list[Record]:
+def train(job: Job, seeds: tuple[int, ...], progress: Progress = _silent) -> list[Record]:
     """Train the runs of one group together and return their records, without writing them.
 
     Raises:
@@ -204,7 +210,10 @@ def train(job: Job, seeds: tuple[int, ...]) -> list[Record]:
             if latest is None:
                 break
             policy = latest
-            curve.evaluate(policy, curve.due())
+            if due := curve.due():
+                curve.evaluate(policy, due)
+                assert curve.last is not None
+                progress(setting.progress, float(curve.last.greedy[:, -1].mean()))
         if policy is None:
             raise ValueError("train: the generator ended without yielding a policy")
         curve.evaluate(policy, curve.pending)
