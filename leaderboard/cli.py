@@ -72,6 +72,8 @@ def tasks(
             *numbers,
         )
     console.print(table)
+    if len(chosen) <= 10:
+        console.print("\n" + "\n".join(f"{task_id}: {spec(task_id).summary}" for task_id in chosen), highlight=False)
     console.print("\nN agents, A actions, O observation size, T horizon; returns of the three reference points.")
     console.print("score = (return - trivial) / (reference - trivial). Other sizes exist by id, for instance")
     console.print("organization-circle-1000-v0; perturbed ones by suffix, for instance oracle-v0:slip=0.1.")
