@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RESULTS ?= results/quick
 
-.PHONY: leaderboard test test-slow lint types bench golden clean
+.PHONY: leaderboard test test-slow lint types bench clean
 
 leaderboard: $(READY)  ## Train and rank three submissions on the quick suite, and show the table.
 	$(BIN)/penumbra run random planner rec-hyst-iql --suite quick --out $(RESULTS)
