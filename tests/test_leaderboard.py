@@ -6,8 +6,8 @@ import pandas as pd
 from typer.testing import CliRunner
 
 from benchmark.harness.suites import get_suite
-from leaderboard import cli
 from leaderboard.board import frame, make_board
+from leaderboard.commands.terminal import SUBMISSIONS
 from leaderboard.submission import check_manifest, read_records
 from leaderboard.tables import ranking
 
@@ -24,7 +24,7 @@ def test_the_committed_board_is_rebuilt_from_the_committed_records(tmp_path):
 
 
 def test_published_submissions_have_complete_manifests_and_sound_records():
-    folders = sorted(path.parent for path in cli.SUBMISSIONS.glob("*/submission.toml"))
+    folders = sorted(path.parent for path in SUBMISSIONS.glob("*/submission.toml"))
     assert {folder.name for folder in folders} >= {"random", "planner", "rec-hyst-iql"}
     for folder in folders:
         check_manifest(folder / "submission.toml")
@@ -33,11 +33,11 @@ def test_published_submissions_have_complete_manifests_and_sound_records():
 
 def test_a_score_does_not_move_when_somebody_else_submits():
     suite = get_suite("quick")
-    everybody = read_records(cli.SUBMISSIONS)
+    everybody = read_records(SUBMISSIONS)
     alone = [record for record in everybody if record.submission == "rec-hyst-iql"]
     rows = []
     for records in (everybody, alone):
-        board = make_board(suite, records, [cli.SUBMISSIONS])
+        board = make_board(suite, records, [SUBMISSIONS])
         data = ranking(frame(records, board), board).data
         rows.append(data[data["submission"] == "rec-hyst-iql"].drop(columns="rank").reset_index(drop=True))
     pd.testing.assert_frame_equal(*rows, check_exact=True)

@@ -1,0 +1,86 @@
+"""``penumbra run``: train submissions."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from leaderboard.commands.terminal import SUBMISSIONS, console
+
+if TYPE_CHECKING:
+    from benchmark.harness.record import Record
+    from benchmark.harness.runner import Job
+
+
+def run(
+    submissions: Annotated[list[str], typer.Argument(help="Names of submissions, or folders with a submission.toml.")],
+    suite: Annotated[str, typer.Option(help="quick, laptop or full.")] = "quick",
+    task_patterns: Annotated[
+        list[str] | None, typer.Option("--tasks", help="Task id or pattern; may be given several times.")
+    ] = None,
+    runs: Annotated[int | None, typer.Option(min=1, help="Runs per task; default: the suite's.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the records; default: results/<suite>.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ... or auto.")] = "auto",
+    parameters: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a parameter of the submission.")
+    ] = None,
+) -> None:
+    """Train submissions on a suite and write one record per run.
+
+    The same command again does only what is missing. It is safe to kill.
+    """
+    import torch
+
+    from benchmark.harness.runner import Job
+    from benchmark.harness.submission import find_submission
+    from benchmark.harness.suites import get_suite
+
+    chosen_suite = get_suite(suite)
+    folder = out or Path("results") / suite
+    changes = dict(_parameter(text) for text in parameters or ())
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    jobs = []
+    for name in submissions:
+        submission = find_submission(name, [SUBMISSIONS]).with_parameters(changes)
+        submission.build()  # whoever cannot even be constructed is told before anything is trained
+        for task_id in chosen_suite.select(task_patterns or ()):
+            if submission.applies_to(task_id):
+                seeds = tuple(range(runs or chosen_suite.runs))
+                jobs.append(Job(submission, chosen_suite, task_id, seeds, device))
+    if not jobs:
+        raise ValueError(f"run: none of {', '.join(submissions)} applies to the chosen tasks")
+    failed = 0
+    for number, job in enumerate(jobs, 1):
+        records = _run(job, folder, f"[{number}/{len(jobs)}]")
+        failed += sum(record["status"] == "failed" for record in records)
+    console.print(f"records: {folder}" + (f"; {failed} cell(s) FAILED, see their records" if failed else ""))
+    if failed:
+        raise typer.Exit(1)
+
+
+def _run(job: "Job", folder: Path, place: str) -> "list[Record]":
+    """Run one job; a terminal shows how far it is."""
+    from benchmark.harness.runner import run_job
+
+    name = f"{job.submission.name} on {job.task_id}"
+
+    def report(line: str) -> None:
+        console.print(f"{place} {line}", highlight=False, markup=False, soft_wrap=True)
+
+    def progress(share: float, mean: float) -> None:
+        status.update(f"{name}: {share:.0%} of the budget, greedy return {mean:.3f}")
+
+    with console.status(f"{name}: starting") as status:
+        return run_job(job, folder, report, progress)
+
+
+def _parameter(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--set {text!r} must have the form NAME=VALUE")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value

@@ -1,0 +1,57 @@
+"""``penumbra table`` and ``submit``: compare records, and hand them in."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from leaderboard.commands.terminal import SUBMISSIONS, console
+
+
+def table(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Folders or files of records; default: the published results.")
+    ] = None,
+    suite: Annotated[str, typer.Option(help="Which suite's records to rank.")] = "quick",
+    family: Annotated[str | None, typer.Option(help="Only this family's tasks.")] = None,
+    style: Annotated[str, typer.Option("--format", help="terminal, md, csv, latex or html.")] = "terminal",
+    out: Annotated[Path | None, typer.Option(help="Also write the report here (.md, .csv, .tex, .html).")] = None,
+    brief: Annotated[bool, typer.Option("--brief", help="Only the ranking.")] = False,
+) -> None:
+    """Rank submissions: scores with intervals, per family and per task, and who beats whom."""
+    from benchmark.harness.suites import get_suite
+    from leaderboard import render
+    from leaderboard.board import frame, make_board
+    from leaderboard.submission import read_records
+    from leaderboard.tables import report
+
+    records = [record for folder in folders or [SUBMISSIONS] for record in read_records(folder)]
+    board = make_board(get_suite(suite), records, [SUBMISSIONS])
+    board = board.of_family(family) if family else board
+    tables = report(frame(records, board), board)[: 1 if brief else None]
+    if out:
+        text = render.write(tables, out.suffix)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, encoding="utf-8")
+    if style == "terminal":
+        for entry in tables:
+            console.print(render.terminal(entry))
+    else:
+        sys.stdout.write(render.write(tables, style))
+    if out:
+        console.print(f"written: {out}", highlight=False)
+
+
+def submit(
+    submission: Annotated[str, typer.Argument(help="Name of a submission, or its folder.")],
+    source: Annotated[list[Path], typer.Option("--from", help="Folder of records, such as results/laptop.")],
+    target: Annotated[Path, typer.Option(help="Where submissions are published.")] = SUBMISSIONS,
+) -> None:
+    """Collect a submission's manifest and records into a folder ready for a pull request."""
+    from benchmark.harness.submission import find_submission
+    from leaderboard.publish import publish
+
+    manifest = find_submission(submission, [SUBMISSIONS])
+    path, count, new = publish(manifest, source, target)
+    console.print(f"{path}: {count} records, {new} of them new", highlight=False)
