@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from benchmark.harness.suites import get_suite
 from leaderboard.board import frame, make_board
+from leaderboard.cli import app
 from leaderboard.commands.terminal import SUBMISSIONS
 from leaderboard.submission import check_manifest, read_records
 from leaderboard.tables import ranking
@@ -18,7 +19,7 @@ PUBLISHED = ROOT / "docs" / "leaderboard.md"
 def test_the_committed_board_is_rebuilt_from_the_committed_records(tmp_path):
     """`penumbra table --suite quick --out docs/leaderboard.md` changes nothing."""
     out = tmp_path / "leaderboard.md"
-    result = CliRunner().invoke(cli.app, ["table", "--suite", "quick", "--out", str(out)], catch_exceptions=False)
+    result = CliRunner().invoke(app, ["table", "--suite", "quick", "--out", str(out)], catch_exceptions=False)
     assert result.exit_code == 0
     assert out.read_text() == PUBLISHED.read_text()
 
