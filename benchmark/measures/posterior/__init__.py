@@ -1,0 +1,40 @@
+"""Exact Bayes filters: the ceiling for beliefs.
+
+``exact_posterior(task)`` is the best belief that anybody could hold about a task's hidden variables who knows the
+rules, knows that everybody acts uniformly at random (as in the offline datasets), and has seen and done what one agent
+has. It is a ``BeliefPolicy``: it plays those random actions and believes that posterior, so that whatever scores,
+draws or learns from a learned belief does so with the exact one too.
+"""
+
+from importlib import import_module
+
+from benchmark.measures.posterior.filtering import Posterior
+from benchmark.tasks.perturb import Slip, Transform
+from benchmark.tasks.task import Task
+
+# Each family of tasks has a module of its own, whose ``posterior(task, slip)`` makes its filter.
+FAMILIES = {"Oracle": "oracle", "Gathering": "gathering", "EscapeRoom": "escape_room", "HoneyComb": "honeycomb"}
+
+
+def exact_posterior(task: Task) -> Posterior:
+    """Return the exact posterior over a task's hidden variables under uniformly random actions.
+
+    Episodes may start as in the task or, as in the datasets, at random: both filters are the same wherever agents see
+    their positions. Each agent's belief uses its own observations, its own actions (``with_actions``) and that the
+    episode has not ended.
+
+    Raises:
+        ValueError: if no exact filter is known for the task, or for its perturbation.
+    """
+    inner, slip = task, 0.0
+    while isinstance(inner, Transform):
+        if not isinstance(inner, Slip):
+            raise ValueError(f"exact_posterior: no exact filter is known under {type(inner).__name__}; allowed: Slip")
+        # A slipped action is uniform, so that slips of slips are slips.
+        inner, slip = inner.task, 1.0 - (1.0 - slip) * (1.0 - inner.probability)
+    family = FAMILIES.get(type(inner).__name__)
+    if family is None:
+        raise ValueError(
+            f"exact_posterior: no exact filter is known for {type(inner).__name__}; allowed: {', '.join(FAMILIES)}"
+        )
+    return import_module(f"{__name__}.{family}").posterior(inner, slip)
