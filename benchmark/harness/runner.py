@@ -23,8 +23,9 @@ from benchmark.harness.record import SCHEMA_VERSION, Record, RecordError, read_r
 from benchmark.harness.submission import Submission
 from benchmark.harness.suites import FINAL_MARKS, MARKS, Suite
 from benchmark.measures.beliefs import belief_scores
-from benchmark.measures.clock import Clock, git_commit, hardware, packages
+from benchmark.measures.clock import Clock
 from benchmark.measures.evaluation import Evaluation, evaluate_runs
+from benchmark.measures.machine import git_commit, hardware, packages
 from benchmark.tasks.registry import make_task
 
 Report = Callable[[str], None]

@@ -1,0 +1,170 @@
+"""How fast is this machine, now? A fixed workload whose time makes seconds comparable between machines.
+
+Seconds on a shared machine say little by themselves. So whatever is timed is timed between two runs of one workload,
+a mix of what learners do, and is reported in *normalised seconds*: ``seconds * (the profile's calibration / the
+calibration seen)``, the time it would have taken on the named profile. Calibrations before and after that differ by
+more than ``DRIFT``, or somebody else at work meanwhile, mark a timing as contended; it does not rank.
+"""
+
+import json
+import statistics
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmark.episodes.policy import RandomPolicy
+from benchmark.episodes.rollout import rollout
+from benchmark.measures.clock import Clock
+from benchmark.tasks.registry import did_you_mean, make_task
+from benchmark.tasks.streams import bits, episode_keys, uniform
+
+DRIFT = 0.10
+REPEATS = 5
+PROFILES = Path(__file__).with_name("profiles.json")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Seconds of each part of the workload, the median of ``REPEATS``."""
+
+    parts: dict[str, float]
+
+    @property
+    def seconds(self) -> float:
+        """The workload's time: the sum of its parts."""
+        return sum(self.parts.values())
+
+    def drift(self, other: "Calibration") -> float:
+        """Return by what share the slower of two calibrations exceeds the faster: 0.1 is 10 %."""
+        slow, fast = sorted((self.seconds, other.seconds), reverse=True)
+        return slow / fast - 1.0
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A named machine whose calibration is frozen.
+
+    Attributes:
+        name: for instance ``"cpu-2"``.
+        machine: what it is, in words.
+        torch: the version the calibration was measured with.
+        calibration: what the workload took there, with nobody else at work.
+    """
+
+    name: str
+    machine: str
+    torch: str
+    calibration: Calibration
+
+    def normalised(self, seconds: float, seen: Calibration) -> float:
+        """Return the seconds that ``seconds``, measured where the workload took ``seen``, would be on this profile."""
+        return seconds * self.calibration.seconds / seen.seconds
+
+
+@lru_cache(maxsize=1)
+def profiles() -> dict[str, Profile]:
+    """Return the frozen profiles by name."""
+    return {
+        name: Profile(name, entry["machine"], entry["torch"], Calibration(entry["calibration"]))
+        for name, entry in json.loads(PROFILES.read_text()).items()
+    }
+
+
+def get_profile(name: str) -> Profile:
+    """Return a profile by name.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    known = profiles()
+    if name not in known:
+        raise ValueError(f"profile={name!r} is unknown{did_you_mean(name, known)}; allowed: {', '.join(known)}")
+    return known[name]
+
+
+def calibrate(device: torch.device | str = "cpu") -> Calibration:
+    """Run the workload ``REPEATS`` times (a few seconds) and return the median time of each part.
+
+    The parts take turns, so that a disturbance that comes and goes meets all of them.
+    """
+    parts = workload(torch.device(device))
+    times: dict[str, list[float]] = {name: [] for name in parts}
+    with torch.no_grad():
+        for part in parts.values():
+            part()  # allocations, tables and caches are not what is measured
+        for _ in range(REPEATS):
+            for name, part in parts.items():
+                clock = Clock(device)
+                with clock:
+                    part()
+                times[name].append(clock.seconds)
+    return Calibration({name: statistics.median(values) for name, values in times.items()})
+
+
+def workload(device: torch.device) -> dict[str, Callable[[], object]]:
+    """Return the parts of the workload: what stacked learners on small tasks spend their time on."""
+
+    def weights(name: str, *shape: int) -> Tensor:
+        key = episode_keys("user", 0, 1, device=device)
+        draws = bits(key, 0, f"calibration/{name}", torch.Size(shape).numel())
+        return (uniform(draws) - 0.5).view(shape)
+
+    # Scaled so that neither grows nor fades: numbers close to nothing are slow on some processors.
+    rows, square = weights("rows", 20, 1024, 128), weights("square", 20, 128, 128) * 0.43
+    hidden, recurrent = weights("hidden", 20, 16, 64), weights("recurrent", 20, 64, 192)
+    little = weights("little", 20, 64)
+    task = make_task("oracle-v0")
+    policy = RandomPolicy(task.agents, len(task.action_names))
+    keys = episode_keys("user", 0, 512, device=device)
+
+    def products() -> Tensor:
+        x = rows
+        for _ in range(30):
+            x = torch.bmm(x, square).relu_()
+        return x
+
+    def recurrence() -> Tensor:
+        h = hidden
+        for _ in range(1000):
+            h = torch.lerp(torch.bmm(h, recurrent)[..., :64].tanh(), h, 0.5)
+        return h
+
+    def small() -> Tensor:
+        x = little
+        for _ in range(50_000):
+            x = x * 0.999
+        return x
+
+    def episodes() -> object:
+        return [rollout(task, policy, keys) for _ in range(20)]
+
+    return {"products": products, "recurrence": recurrence, "small operations": small, "episodes": episodes}
+
+
+def freeze(name: str, machine: str, device: torch.device | str = "cpu") -> Profile:
+    """Measure this machine, with nobody else at work, and put it into the frozen profiles under a name.
+
+    The fastest of three calibrations counts: whatever disturbs, slows.
+
+    Raises:
+        ValueError: if three calibrations differ by more than ``DRIFT``: the machine is not idle.
+    """
+    seen = sorted((calibrate(device) for _ in range(3)), key=lambda calibration: calibration.seconds)
+    if seen[0].drift(seen[-1]) > DRIFT:
+        took = ", ".join(f"{calibration.seconds:.3f}" for calibration in seen)
+        raise ValueError(f"freeze: three calibrations took {took} s: the machine is not idle")
+    entries = json.loads(PROFILES.read_text()) if PROFILES.exists() else {}
+    parts = {part: float(f"{seconds:.4g}") for part, seconds in seen[0].parts.items()}
+    entries[name] = {"machine": machine, "torch": torch.__version__, "calibration": parts}
+    PROFILES.write_text(json.dumps(entries, indent=2) + "\n")
+    profiles.cache_clear()
+    return get_profile(name)
+
+
+if __name__ == "__main__":
+    print(freeze(*sys.argv[1:]))
