@@ -5,6 +5,8 @@ agents), then ``[B, T]`` (episodes, steps); losses are returned per network, ``[
 share no weights, so the sum's gradient is every network's own.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -114,3 +116,110 @@ def hysteretic_td_loss(q: Tensor, actions: Tensor, targets: Tensor, mask: Tensor
     assert not targets.requires_grad
     errors = targets - chosen(q, actions)
     return masked_mean(hysteretic_weights(errors.detach(), beta) * errors.square(), mask)
+
+
+def regression_loss(estimates: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """Return each network's mean squared error ``L = mean_t (y_t - estimate_t)^2`` over played steps.
+
+    Args:
+        estimates: float32 ``[R, N, B, T]``.
+        targets: float32 ``[R, N, B, T]``, without gradient.
+        mask: bool ``[R, B, T]``.
+
+    Returns:
+        float32 ``[R, N]``.
+    """
+    assert estimates.shape == targets.shape, (estimates.shape, targets.shape)
+    assert not targets.requires_grad
+    return masked_mean((targets - estimates).square(), mask)
+
+
+def ideal_values(played: Tensor, proposed: Tensor) -> Tensor:
+    """Value an action by the better of two ways on: ``max{Qss(x, x'), Qss(x, f(x, a))}``, without gradient.
+
+    ``Q(x, a)`` is regressed on it. One way is the transition played, the other the one that ``f`` proposes among those
+    that the other agents could have made of the same action. Source: Jiang & Lu, *I2Q: A Fully Decentralized Q-Learning
+    Algorithm*, NeurIPS 2022; Pritz & Leung, arXiv 2504.08417.
+
+    Args:
+        played: ``Qss^-(x, x')``, float32, any shape.
+        proposed: ``Qss^-(x, f(x, a))``, of that shape.
+    """
+    assert played.shape == proposed.shape, (played.shape, proposed.shape)
+    return torch.maximum(played, proposed).detach()
+
+
+def forward_loss(predicted: Tensor, following: Tensor, slope: Tensor, mask: Tensor) -> Tensor:
+    """Keep proposals near what follows, and draw them towards what is worth more.
+
+    ``L_f = mean_t [ |x'_t - f_t|^2 - <slope_t, f_t> ]`` over played steps; with ``slope = lambda * dQss(x, f)/df`` it has
+    the gradient of ``|x' - f|^2 - lambda * Qss(x, f)``, which reaches ``f`` through Qss's argument and leaves Qss alone.
+    ``f`` comes to rest at the mean of what follows plus ``slope / 2``. Source: Jiang & Lu, NeurIPS 2022, with the
+    squared error summed over the state's entries, not averaged.
+
+    Args:
+        predicted: ``f(x, a)``, float32 ``[R, N, B, T, Y]``.
+        following: ``x'``, of that shape.
+        slope: of that shape, without gradient.
+        mask: bool ``[R, B, T]``.
+
+    Returns:
+        float32 ``[R, N]``.
+    """
+    assert predicted.ndim == 5, predicted.shape
+    assert predicted.shape == following.shape == slope.shape, (predicted.shape, following.shape, slope.shape)
+    assert not following.requires_grad
+    assert not slope.requires_grad
+    return masked_mean(((predicted - following).square() - slope * predicted).sum(-1), mask)
+
+
+def gaussian_nll(mean: Tensor, std: Tensor, x: Tensor) -> Tensor:
+    """Return ``-log N(x; mean, std^2)`` elementwise: ``log std + ((x - mean) / std)^2 / 2 + log(2 pi) / 2`` nats."""
+    return std.log() + ((x - mean) / std).square() / 2 + math.log(2 * math.pi) / 2
+
+
+def standard_normal_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Return ``KL(N(mean, e^log_variance) || N(0, 1))`` elementwise, in nats.
+
+    ``(mean^2 + e^log_variance - 1 - log_variance) / 2``. Source: Kingma & Welling, *Auto-Encoding Variational Bayes*,
+    ICLR 2014, appendix B.
+    """
+    return (mean.square() + log_variance.exp() - 1 - log_variance) / 2
+
+
+def cvae_loss(nll: Tensor, kl: Tensor, mask: Tensor, beta: float) -> Tensor:
+    """Return the negative evidence lower bound of each network, with weight ``beta`` on the divergence.
+
+    ``mean_t [-log p(u_t | z_t, h_t) + beta * KL(q(z_t | u_t, h_t) || p(z))]`` over valid steps; both terms are sums
+    over dimensions. Source: Sohn, Lee & Yan, *Learning Structured Output Representation using Deep Conditional
+    Generative Models*, NeurIPS 2015, equation 4; beta after Higgins et al., *beta-VAE*, ICLR 2017.
+
+    Args:
+        nll: float32 ``[R, N, B, T]``.
+        kl: float32 ``[R, N, B, T]``.
+        mask: bool ``[R, B, T]``.
+        beta: weight of the divergence.
+
+    Returns:
+        float32 ``[R, N]``.
+    """
+    return masked_mean(nll + beta * kl, mask)
+
+
+def cvae_loss_as_released(nll: Tensor, kl: Tensor, mask: Tensor, dimensions: int) -> Tensor:
+    """Weigh the two terms as Belief-I2Q's released code does: a mean against half a sum.
+
+    ``mean_{t, k} nll_{t, k} + sum_t KL_t / 2``: the likelihood is averaged over steps and the ``dimensions`` of u, the
+    divergence summed over all steps of the batch. Source: specification of the released code, section 2.
+
+    Args:
+        nll: float32 ``[R, N, B, T]``, summed over the dimensions of u.
+        kl: float32 ``[R, N, B, T]``.
+        mask: bool ``[R, B, T]``.
+        dimensions: of u.
+
+    Returns:
+        float32 ``[R, N]``.
+    """
+    divergence = (kl * mask[:, None]).sum((2, 3))
+    return masked_mean(nll, mask) / dimensions + divergence / 2
