@@ -20,6 +20,8 @@ from torch import Tensor
 
 from benchmark.measures.planners.routes import tour_lengths
 from benchmark.measures.planners.sweep import STAY, Walks, best_walks
+from benchmark.measures.posterior.escape_room import EscapeRoomPosterior
+from benchmark.measures.posterior.filtering import Believing
 from benchmark.tasks.board import CROSS_MOVES, square_board
 from benchmark.tasks.escape_room import EXIT_REWARD, EXITS, INTERIOR, MOVE_REWARD, SIZE, VISION, EscapeRoom, in_view
 from benchmark.tasks.task import take
@@ -30,9 +32,10 @@ _KEY, _EXIT, _GOAL = 10.0, 1.0, 500.0
 _ANYWHERE = 0.001
 
 
-def planner(task: EscapeRoom) -> "EscapeRoomPolicy":
+def planner(task: EscapeRoom) -> Believing:
     """Search by the walks that uncover most per move, taking turns; tell finds by waiting."""
-    return EscapeRoomPolicy(task)
+    # What the agents tell each other only those could understand who know this policy: the belief does without.
+    return Believing(EscapeRoomPolicy(task), EscapeRoomPosterior(task))
 
 
 def full_state_optimum(task: EscapeRoom, keys: Tensor) -> Tensor:
@@ -101,47 +104,6 @@ class EscapeRoomPolicy:
         mine = (memory.turn == _me(memory)).nonzero()[:, 0]
         actions[mine] = _speak(take(memory, mine))
         return actions.view(observations.shape[:2]), memory
-
-    def belief(self, memory: Memory) -> tuple[Tensor, ...]:
-        """Return each agent's exact posterior given its own views and both positions.
-
-        It does not use what the agents tell each other, which only those who know this policy could understand, nor
-        that the episode has not yet ended. Keys and exit are uniform over where they may be, given that. Which keys
-        are collected follows from where anybody has been.
-        """
-        tables = _tables(memory.cells.device)
-        own = _of(memory.seen, _me(memory))
-        known = (memory.items & own)[:, tables.interior]
-        unseen = ~own[:, tables.interior]
-        visited = memory.visited[:, tables.interior]
-        found = known.sum(1, keepdim=True)
-        keys = []
-        for ascending in (False, True):
-            # The first key lies somewhere with the second one after it; the second one with the first one before it.
-            beyond_known, beyond_unseen = _beyond(known, ascending), _beyond(unseen, ascending)
-            pairs = torch.where(
-                found == 2,
-                known * beyond_known,
-                torch.where(found == 1, known * beyond_unseen + unseen * beyond_known, unseen * beyond_unseen),
-            )
-            keys.append(_normalised(pairs))
-        leave, unseen_leave = (memory.items & own)[:, tables.exits], ~own[:, tables.exits]
-        leave = _normalised(torch.where(leave.any(1, keepdim=True), leave, unseen_leave).to(torch.float32))
-        taken = [(key * visited).sum(1).clamp(max=1.0) for key in keys]
-        collected = [torch.stack((1 - probability, probability), 1) for probability in taken]
-        beliefs = (*keys, leave, *collected)
-        return tuple(belief.log().unflatten(0, (-1, 2)) for belief in beliefs)
-
-
-def _beyond(cells: Tensor, ascending: bool) -> Tensor:
-    """Count the marked cells before (ascending) or after each cell, float32."""
-    before = cells.cumsum(1) - cells.to(torch.int64)
-    return (before if ascending else cells.sum(1, keepdim=True) - before - cells.to(torch.int64)).to(torch.float32)
-
-
-def _normalised(counts: Tensor) -> Tensor:
-    # Beyond the end of an episode there is nothing to see, and perhaps nothing possible.
-    return counts / counts.sum(1, keepdim=True).clamp(min=1.0)
 
 
 def _me(memory: Memory) -> Tensor:
@@ -240,8 +202,6 @@ class _Tables(NamedTuple):
     view: Tensor  # bool [cells, cells]: which cells an agent sees from each one
     inside: Tensor  # bool [cells]: where a key may lie
     edge: Tensor  # bool [cells]: where the exit may lie
-    interior: Tensor  # int64 [64]: the cells of ``INTERIOR``
-    exits: Tensor  # int64 [10]: the cells of ``EXITS``
     target: Tensor  # int64 [cells, 4]: where each move leads
 
 
@@ -253,7 +213,5 @@ def _tables(device: torch.device) -> _Tables:
         torch.tensor(view, device=device),
         board.marked(lambda cell: cell in INTERIOR, device),
         board.marked(lambda cell: cell in EXITS, device),
-        torch.tensor([board.at(cell) for cell in INTERIOR], device=device),
-        torch.tensor([board.at(cell) for cell in EXITS], device=device),
         board.neighbours(device)[:, :STAY],
     )

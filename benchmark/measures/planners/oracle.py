@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from benchmark.measures.planners.routes import distances_to, moves_to
+from benchmark.measures.posterior.oracle import Knowledge as Memory
+from benchmark.measures.posterior.oracle import OraclePosterior, regions
 from benchmark.tasks.board import Board, Cell
 from benchmark.tasks.oracle import (
     BOX_REWARD,
@@ -30,7 +32,6 @@ from benchmark.tasks.oracle import (
     near,
     outcome,
 )
-from benchmark.tasks.task import one_hot
 
 # What the team knows: the boxes that may be right, and UNTOUCHED or SPENT.
 Knowledge = tuple[tuple[int, ...], int]
@@ -127,13 +128,8 @@ def _arrive(task: Oracle, knowledge: Knowledge, values: dict[Knowledge, Tensor])
 @lru_cache(maxsize=8)
 def _rooms(board: Board) -> tuple[Tensor, ...]:
     """Return the cells of each place's region, and those of none: int64, each cell once."""
-    regions = _regions(board)
-    return tuple(region.nonzero()[:, 0] for region in (*regions, ~regions.any(0)))
-
-
-def _regions(board: Board) -> Tensor:
-    """Return bool ``[places, cells]``."""
-    return torch.stack([board.marked(lambda cell, place=place: near(cell, place)) for place in PLACES])
+    near_places = regions(board)
+    return tuple(region.nonzero()[:, 0] for region in (*near_places, ~near_places.any(0)))
 
 
 class WaitingPlan(NamedTuple):
@@ -148,16 +144,16 @@ def best_waiting_plan(task: Oracle) -> WaitingPlan:
 
     Agent 0 goes straight to the oracle; once the hint is out, whoever is nearer opens the box.
     """
-    board, regions = task.board, _regions(task.board)
+    board, near_places = task.board, regions(task.board)
     ways = _ways(board)
     asker, asking = board.at(START), 0
     while not near(board.cells[asker], ORACLE):
         asker, asking = int(board.neighbours()[asker, ways[len(BOXES), asker]]), asking + 1
-    to_box = torch.stack([distances_to(board, regions[box], regions[:-1].any(0)) for box in ANY_BOX])
+    to_box = torch.stack([distances_to(board, near_places[box], near_places[:-1].any(0)) for box in ANY_BOX])
     opening = torch.minimum(to_box, to_box[:, asker, None]).double().mean(0)  # steps, if agent 1 waits at each cell
     # King's moves can be walked backwards: as far from the centre as to it.
-    away = distances_to(board, board.marked(lambda cell: cell == START), regions[:-1].any(0))
-    allowed = (away <= asking) & ~regions[:-1].any(0)
+    away = distances_to(board, board.marked(lambda cell: cell == START), near_places[:-1].any(0))
+    allowed = (away <= asking) & ~near_places[:-1].any(0)
     best = int(opening.masked_fill(~allowed, torch.inf).argmin())
     steps = asking + float(opening[best])
     return WaitingPlan(board.cells[best], ORACLE_REWARD + BOX_REWARD + STEP_REWARD * steps)
@@ -166,16 +162,8 @@ def best_waiting_plan(task: Oracle) -> WaitingPlan:
 @lru_cache(maxsize=8)
 def _ways(board: Board) -> Tensor:
     """Return the next move towards each place, int64 ``[places, cells]``, never through a box that is not the goal."""
-    regions = _regions(board)
-    return torch.stack([moves_to(board, region, regions[:-1].any(0)) for region in regions])
-
-
-class Memory(NamedTuple):
-    """What each agent has gathered."""
-
-    possible: Tensor  # bool [B, N, boxes]: which boxes may be right
-    heard: Tensor  # bool [B, N]: whether the oracle has been visited
-    step: int
+    near_places = regions(board)
+    return torch.stack([moves_to(board, region, near_places[:-1].any(0)) for region in near_places])
 
 
 class _BoxSeeker:
@@ -183,49 +171,31 @@ class _BoxSeeker:
 
     def __init__(self, task: Oracle) -> None:
         board = task.board
-        self.layout = task.observation_layout.slices
-        self.regions = _regions(board)
-        self.boxes = torch.tensor(BOXES)
+        self.posterior = OraclePosterior(task)
         waiting_cell = best_waiting_plan(task).cell
         waiting = board.marked(lambda cell: cell == waiting_cell)
         # Destinations 0 to 2 are boxes, 3 the oracle, 4 the waiting cell.
-        self.ways = torch.cat((_ways(board), moves_to(board, waiting, self.regions[:-1].any(0))[None]))
+        self.ways = torch.cat((_ways(board), moves_to(board, waiting, regions(board)[:-1].any(0))[None]))
 
     def initial_memory(self, keys: Tensor) -> Memory:
         """Know nothing."""
-        possible = torch.ones(len(keys), 2, len(BOXES), dtype=torch.bool, device=keys.device)
-        return Memory(possible, torch.zeros_like(possible[..., 0]), 0)
+        return self.posterior.prior(keys)
 
     def act(self, observations: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
         """Take the next step of a shortest way to where each agent is headed."""
-        device = observations.device
-        places = (observations * (SIZE - 1)).round().to(torch.int64)
-        positions = places[..., self.layout["positions"]].unflatten(2, (2, 2))
-        cells = positions[..., 0] * SIZE + positions[..., 1]  # [B, N, 2]: where each agent sees both
-        hinted = (places[..., None, self.layout["hint"]] == self.boxes.to(device)).all(-1)  # [B, N, boxes]
-        heard = hinted.any(-1)
-        possible = memory.possible
-        if memory.step > 0:  # Who starts in a box's region has not opened it yet.
-            possible = possible & ~self.regions[:-1].to(device)[:, cells].any(-1).permute(1, 2, 0)
-        possible = torch.where(heard[..., None], hinted, possible)
-        # No box is left where the episode has just ended; nobody acts on that.
-        possible = torch.where(possible.any(-1, keepdim=True), possible, memory.possible)
-        known = possible.sum(-1) == 1
-        headed = torch.where(known, possible.to(torch.int64).argmax(-1), self.search(possible))
-        own = cells.diagonal(dim1=1, dim2=2)
-        return self.ways.to(device)[headed, own], Memory(possible, memory.heard | heard, memory.step + 1)
+        memory = self.posterior.update(memory, observations, None)
+        known = memory.possible.sum(-1) == 1
+        headed = torch.where(known, memory.possible.to(torch.int64).argmax(-1), self.search(memory.possible))
+        own = self.posterior.positions(observations).diagonal(dim1=1, dim2=2)
+        return self.ways.to(observations.device)[headed, own], memory
 
     def search(self, possible: Tensor) -> Tensor:
         """Return each agent's destination while more than one box is possible, broadcastable to ``[B, N]``."""
         raise NotImplementedError
 
     def belief(self, memory: Memory) -> tuple[Tensor, ...]:
-        """Return the exact posterior: even among the boxes not seen to be wrong, and certain about the oracle.
-
-        It is exact whatever the team does: all that agents act on is seen by both, so actions say nothing more.
-        """
-        box = memory.possible / memory.possible.sum(-1, keepdim=True)
-        return box.log(), one_hot(memory.heard.to(torch.int64), 2).log()
+        """Return the exact posterior."""
+        return self.posterior.marginals(memory)
 
 
 class OraclePolicy(_BoxSeeker):

@@ -8,7 +8,8 @@ draws or learns from a learned belief does so with the exact one too.
 
 from importlib import import_module
 
-from benchmark.measures.posterior.filtering import Posterior
+from benchmark.episodes.policy import RandomPolicy
+from benchmark.measures.posterior.filtering import Believing
 from benchmark.tasks.perturb import Slip, Transform
 from benchmark.tasks.task import Task
 
@@ -16,7 +17,7 @@ from benchmark.tasks.task import Task
 FAMILIES = {"Oracle": "oracle", "Gathering": "gathering", "EscapeRoom": "escape_room", "HoneyComb": "honeycomb"}
 
 
-def exact_posterior(task: Task) -> Posterior:
+def exact_posterior(task: Task) -> Believing:
     """Return the exact posterior over a task's hidden variables under uniformly random actions.
 
     Episodes may start as in the task or, as in the datasets, at random: both filters are the same wherever agents see
@@ -37,4 +38,5 @@ def exact_posterior(task: Task) -> Posterior:
         raise ValueError(
             f"exact_posterior: no exact filter is known for {type(inner).__name__}; allowed: {', '.join(FAMILIES)}"
         )
-    return import_module(f"{__name__}.{family}").posterior(inner, slip)
+    filtering = import_module(f"{__name__}.{family}").posterior(inner, slip)
+    return Believing(RandomPolicy(task.agents, len(task.action_names)), filtering)

@@ -1,4 +1,4 @@
-"""What all exact filters share: random play around a pure update by Bayes' rule."""
+"""What all exact filters share: a pure update by Bayes' rule, and a policy that carries it along."""
 
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
@@ -6,29 +6,21 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from benchmark.episodes.policy import BeliefPolicy, Policy, RandomPolicy
+from benchmark.episodes.policy import Policy
 from benchmark.episodes.policy import with_actions as tell
 from benchmark.tasks.task import Task
 
 
-class PosteriorMemory(NamedTuple):
-    """What a posterior remembers."""
-
-    player: Any  # of the random policy
-    evidence: Any  # of the filter
-    actions: Tensor | None  # int64 [B, N]: taken in the latest step; None before the first one
-
-
 class Posterior(ABC):
-    """An exact filter as a policy: it acts uniformly at random, and believes in what follows from each own history.
+    """An exact filter for one task.
 
     A subclass says what is known at first (``prior``), how one step of evidence changes that (``update``) and what
-    follows for each hidden variable (``marginals``). All three are pure.
+    follows for each hidden variable (``marginals``). All three are pure. What agent ``n`` knows may depend on its own
+    observations and actions only, and on the episode's going on.
     """
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        self.player = RandomPolicy(task.agents, len(task.action_names))
 
     @abstractmethod
     def prior(self, keys: Tensor) -> Any:
@@ -51,49 +43,39 @@ class Posterior(ABC):
     def marginals(self, evidence: Any) -> tuple[Tensor, ...]:
         """Return, for each hidden variable, log-probabilities float32 ``[B, N, V]``."""
 
-    def initial_memory(self, keys: Tensor) -> PosteriorMemory:
-        """Know the rules only."""
-        return PosteriorMemory(self.player.initial_memory(keys), self.prior(keys), None)
 
-    def act(self, observations: Tensor, memory: PosteriorMemory) -> tuple[Tensor, PosteriorMemory]:
-        """Learn from what is seen, and draw random actions."""
-        evidence = self.update(memory.evidence, observations, memory.actions)
-        actions, player = self.player.act(observations, memory.player)
-        return actions, PosteriorMemory(player, evidence, actions)
+class Memory(NamedTuple):
+    """What a ``Believing`` policy remembers."""
 
-    def with_actions(self, memory: PosteriorMemory, actions: Tensor) -> PosteriorMemory:
-        """Be told which actions were really taken."""
-        return memory._replace(actions=actions)
-
-    def belief(self, memory: PosteriorMemory) -> tuple[Tensor, ...]:
-        """See ``marginals``."""
-        return self.marginals(memory.evidence)
+    playing: Any  # by the policy
+    evidence: Any  # by the posterior
+    actions: Tensor | None  # int64 [B, N]: taken in the latest step; None before the first one
 
 
 class Believing:
-    """Play one policy and believe as another one does from the same history."""
+    """Play a policy, and believe what follows from each agent's history if all others act at random."""
 
-    def __init__(self, policy: Policy, believer: BeliefPolicy) -> None:
+    def __init__(self, policy: Policy, posterior: Posterior) -> None:
         self.policy = policy
-        self.believer = believer
+        self.posterior = posterior
 
-    def initial_memory(self, keys: Tensor) -> tuple[Any, Any]:
-        """Remember what both remember."""
-        return self.policy.initial_memory(keys), self.believer.initial_memory(keys)
+    def initial_memory(self, keys: Tensor) -> Memory:
+        """Know the rules only."""
+        return Memory(self.policy.initial_memory(keys), self.posterior.prior(keys), None)
 
-    def act(self, observations: Tensor, memory: tuple[Any, Any]) -> tuple[Tensor, tuple[Any, Any]]:
-        """Let the policy act; the believer is told what was done."""
-        actions, playing = self.policy.act(observations, memory[0])
-        _, believing = self.believer.act(observations, memory[1])
-        return actions, (playing, tell(self.believer, believing, actions))
+    def act(self, observations: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+        """Learn from what is seen, and let the policy act."""
+        evidence = self.posterior.update(memory.evidence, observations, memory.actions)
+        actions, playing = self.policy.act(observations, memory.playing)
+        return actions, Memory(playing, evidence, actions)
 
-    def with_actions(self, memory: tuple[Any, Any], actions: Tensor) -> tuple[Any, Any]:
-        """Tell both which actions were really taken."""
-        return tell(self.policy, memory[0], actions), tell(self.believer, memory[1], actions)
+    def with_actions(self, memory: Memory, actions: Tensor) -> Memory:
+        """Be told which actions were really taken."""
+        return memory._replace(playing=tell(self.policy, memory.playing, actions), actions=actions)
 
-    def belief(self, memory: tuple[Any, Any]) -> tuple[Tensor, ...]:
-        """Return the believer's belief."""
-        return self.believer.belief(memory[1])
+    def belief(self, memory: Memory) -> tuple[Tensor, ...]:
+        """Return the posterior's marginals."""
+        return self.posterior.marginals(memory.evidence)
 
 
 def log_normalised(weights: Tensor) -> Tensor:
@@ -103,4 +85,4 @@ def log_normalised(weights: Tensor) -> Tensor:
     """
     total = weights.sum(-1, keepdim=True)
     uniform = torch.full_like(weights, 1.0 / weights.shape[-1])
-    return torch.where(total > 0, weights / total.clamp(min=1e-300), uniform).log().to(torch.float32)
+    return torch.where(total > 0, weights / torch.where(total > 0, total, 1.0), uniform).log().to(torch.float32)
