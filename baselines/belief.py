@@ -229,4 +229,5 @@ def observation_factor(layout: Layout, device: torch.device | str = "cpu") -> Te
 
 def normal(random_bits: Tensor) -> Tensor:
     """Turn random bits into standard normal float32, by the inverse of the distribution function."""
-    return torch.special.ndtri(uniform(random_bits) + 2.0**-25)
+    # Strictly between 0 and 1, where it is finite.
+    return torch.special.ndtri((uniform(random_bits) + 2.0**-25).clamp(max=1 - 2.0**-24))
