@@ -1,8 +1,8 @@
 """Time and memory to find the distribution of configurations, against the number of agents.
 
 ``pytest benchmarks/test_configuration.py --benchmark-only --benchmark-columns=median`` shows medians; slopes on a
-log-log plot are in ``extra_info`` of the last test (``--benchmark-json``), which bounds them loosely: caches end between
-these sizes.
+log-log plot are in ``extra_info`` of the last test (``--benchmark-json``), which bounds them loosely: caches end
+between these sizes.
 """
 
 import time
