@@ -72,7 +72,6 @@ class TaskParallelEnv(ParallelEnv[str, np.ndarray, np.int64]):
         """Return the space of an agent's actions."""
         return self.action_spaces[agent]
 
-    @torch.no_grad()
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
@@ -92,8 +91,13 @@ class TaskParallelEnv(ParallelEnv[str, np.ndarray, np.int64]):
             if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
                 raise ValueError(f"reset: seed={seed!r} is not allowed; allowed: integers from 0 to 2**63 - 1, None")
             self._seed, self._episodes = int(seed), 0
-        self._keys = episode_keys("user", self._seed, 1, start=self._episodes)
         self._episodes += 1
+        return self._begin(episode_keys("user", self._seed, 1, start=self._episodes - 1))
+
+    @torch.no_grad()
+    def _begin(self, key: torch.Tensor) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
+        """Start the episode with this key, int64 ``[1]``."""
+        self._keys = key
         self._key, self._step = int(self._keys), 0
         self._state = self.task.initial_state(self._keys)
         self.agents = list(self.possible_agents)

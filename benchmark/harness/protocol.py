@@ -9,6 +9,7 @@ while the learner waits. A complete learner::
             yield RandomPolicy(setting.task.agents, len(setting.task.action_names))
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
@@ -92,19 +93,33 @@ class Setting:
         """
         if episodes < 1:
             raise ValueError(f"rollout: episodes={episodes} must be at least 1")
+        played = rollout(self.task, policy, self._charge(episodes))
+        for run, steps in enumerate(played.mask.unflatten(0, (self.runs, -1)).sum((1, 2)).tolist()):
+            self.env_steps[run] += steps
+        return played
+
+    def next_key(self) -> Tensor:
+        """Return the key ``[R]`` of each run's next training episode, charged to the budget.
+
+        For ``MeteredParallelEnv``: whoever plays an episode step by step. Learners call ``rollout``.
+
+        Raises:
+            BudgetExceeded: if none remains.
+        """
+        return self._charge(1)
+
+    def _charge(self, episodes: int) -> Tensor:
+        """Take so many of each run's training episodes off the budget; returns their keys, run-major."""
         if episodes > self.remaining:
             raise BudgetExceeded(
                 f"rollout: episodes={episodes} exceed the budget of {self.budget} training episodes per run; "
                 f"{self.episodes_used} are used and {self.remaining} remain"
             )
-        keys = torch.cat(
-            [episode_keys("train", seed, episodes, start=self.episodes_used, device=self.device) for seed in self.seeds]
-        )
-        played = rollout(self.task, policy, keys)
+        start = self.episodes_used
         self.episodes_used += episodes
-        for run, steps in enumerate(played.mask.unflatten(0, (self.runs, -1)).sum((1, 2)).tolist()):
-            self.env_steps[run] += steps
-        return played
+        return torch.cat(
+            [episode_keys("train", seed, episodes, start=start, device=self.device) for seed in self.seeds]
+        )
 
     def dataset(self, split: str = "train") -> Episodes:
         """Return a split of the task's state-labelled offline dataset: ``"train"`` or ``"validation"``.
@@ -123,7 +138,21 @@ class Setting:
         self.updates += count
 
     def note(self, run: int, **facts: Any) -> None:
-        """Put facts (JSON scalars) about one run into its record: a failed gate, the number of parameters."""
+        """Put facts (JSON scalars) about one run into its record: a failed gate, the number of parameters.
+
+        ``parameters``, the number of a run's trainable parameters, gets a column of its own.
+
+        Raises:
+            ValueError: if a fact is not a finite number, a short string, a boolean or None.
+        """
+        for name, value in facts.items():
+            finite = not isinstance(value, float) or math.isfinite(value)
+            if (
+                not (value is None or isinstance(value, bool | int | float | str))
+                or not finite
+                or len(str(value)) > 500
+            ):
+                raise ValueError(f"note: {name}={value!r} must be a finite number, a short string, a boolean or None")
         self.notes[run].update(facts)
 
 
