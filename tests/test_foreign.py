@@ -95,7 +95,7 @@ def test_a_loop_that_nobody_listens_to_any_more_is_ended():
 class TablePolicy:
     """Acts greedily on a table of values for each agent and observation."""
 
-    def __init__(self, tables: list[dict[tuple[float, ...], np.ndarray]]) -> None:
+    def __init__(self, tables) -> None:
         self.tables = tables
 
     def initial_memory(self, keys):
