@@ -4,7 +4,7 @@ from pathlib import Path
 from uuid import uuid4
 
 MODULE = '''
-import os, signal, torch
+import ctypes, os, signal, sys, torch
 from benchmark.episodes.policy import ConstantPolicy, RandomPolicy
 
 
@@ -32,6 +32,12 @@ class Learner:
             return
         if broken == "exception":
             raise RuntimeError("the learner fell over")
+        if broken == "crash":
+            ctypes.string_at(0)
+        if broken == "exit":
+            sys.exit(3)
+        if broken == "note":
+            setting.note(0, loss=float("nan"))
         if broken == "memory":
             yield NanMemory()
             return

@@ -77,6 +77,8 @@ def test_a_run_is_the_same_alone_and_stacked(tmp_path):
     ("fault", "message"),
     [
         ("exception", "RuntimeError: the learner fell over"),
+        ("exit", "SystemExit: 3"),
+        ("note", "note: loss=nan must be a finite number"),
         ("silence", "without yielding a policy"),
         ("nan", "dtype torch.float32; expected torch.int64"),
         ("shape", "shape (4,); expected [B, N] = (4, 2)"),

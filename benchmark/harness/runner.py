@@ -6,7 +6,6 @@ killed loses at most the cells it was training. A lock (freed by the operating s
 runners off the same submission and task.
 """
 
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from benchmark.episodes.datasets import dataset_for, load_dataset
 from benchmark.episodes.policy import BeliefPolicy, Policy
+from benchmark.harness.child import describe
 from benchmark.harness.protocol import Setting
 from benchmark.harness.record import SCHEMA_VERSION, Record, RecordError, read_record, shorten, summary, write_record
 from benchmark.harness.submission import Submission
@@ -87,12 +87,26 @@ def missing_seeds(job: Job, out: Path) -> tuple[int, ...]:
     return tuple(missing)
 
 
+# Trains the runs of a group together, as ``train`` does.
+Trainer = Callable[[Job, tuple[int, ...], Progress], list[Record]]
+
+
 def _silent(share: float, mean: float) -> None:
     pass
 
 
-def run_job(job: Job, out: Path, report: Report = print, progress: Progress = _silent) -> list[Record]:
-    """Do what is missing of one job; returns the records written now."""
+def run_job(
+    job: Job, out: Path, report: Report = print, progress: Progress = _silent, trainer: Trainer | None = None
+) -> list[Record]:
+    """Do what is missing of one job; returns the records written now.
+
+    Args:
+        job: what to do.
+        out: where the ledger lies.
+        report: gets a line for every group of runs.
+        progress: hears how far a training is.
+        trainer: trains a group; ``train``, in this process, unless given (``contain.Contained``).
+    """
     folder = job.folder(out)
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -104,7 +118,7 @@ def run_job(job: Job, out: Path, report: Report = print, progress: Progress = _s
             groups = [seeds] if job.submission.stacked else [(seed,) for seed in seeds]
             records: list[Record] = []
             for group in groups:
-                for record in _train_or_fail(job, group, report, progress):
+                for record in _train_or_fail(job, group, report, progress, trainer or train):
                     records.append(write_record(job.path(out, record["seed"]), record))
             return records
     except Timeout:
@@ -112,30 +126,28 @@ def run_job(job: Job, out: Path, report: Report = print, progress: Progress = _s
         return []
 
 
-def _train_or_fail(job: Job, seeds: tuple[int, ...], report: Report, progress: Progress) -> Iterator[Record]:
+def _train_or_fail(
+    job: Job, seeds: tuple[int, ...], report: Report, progress: Progress, trainer: Trainer
+) -> Iterator[Record]:
     """Train a group of runs. If a stacked group fails, its runs are tried alone: a fault costs its own cell only."""
     name = f"{job.submission.name} on {job.task_id}"
     try:
-        records = train(job, seeds, progress)
-    except Exception as error:  # whatever a submission raises is that cell's result
+        records = trainer(job, seeds, progress)
+    except (Exception, SystemExit) as error:  # whatever a submission raises is that cell's result
+        line, trace = describe(error)
         if len(seeds) > 1:
-            report(f"{name}: failed with {len(seeds)} runs stacked ({_first_line(error)}); trying them one by one")
+            report(f"{name}: failed with {len(seeds)} runs stacked ({line}); trying them one by one")
         for seed in seeds:
             if len(seeds) > 1:
-                yield from _train_or_fail(job, (seed,), report, progress)
+                yield from _train_or_fail(job, (seed,), report, progress, trainer)
             else:
-                report(f"{name}, seed {seed}: FAILED: {_first_line(error)}")
-                trace = "".join(traceback.format_exception(error)[-3:])[-2000:]
-                yield _failure(job, seed, _first_line(error), trace)
+                report(f"{name}, seed {seed}: FAILED: {line}")
+                yield _failure(job, seed, line, trace)
         return
     mean = sum(record["final_return"] for record in records) / len(records)
     seconds = records[0]["seconds"]["training"]
     report(f"{name}: {len(records)} run(s), mean final return {mean:.3f}, {seconds:.1f} s of training")
     yield from records
-
-
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0][:500]
 
 
 def _environment(device: str) -> Record:

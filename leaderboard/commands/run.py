@@ -10,7 +10,7 @@ from leaderboard.commands.terminal import SUBMISSIONS, console
 
 if TYPE_CHECKING:
     from benchmark.harness.record import Record
-    from benchmark.harness.runner import Job
+    from benchmark.harness.runner import Job, Trainer
 
 
 def run(
@@ -25,6 +25,13 @@ def run(
     parameters: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a parameter of the submission.")
     ] = None,
+    contain: Annotated[
+        bool, typer.Option(help="Train in a process of its own: a crash, a hang or memory hunger costs its cell only.")
+    ] = True,
+    time_limit: Annotated[float, typer.Option(help="Contained: seconds that one training may take.")] = 86_400.0,
+    memory_limit: Annotated[
+        float | None, typer.Option(help="Contained: GiB that one training may use; default: 90% of the machine's.")
+    ] = None,
 ) -> None:
     """Train submissions on a suite and write one record per run.
 
@@ -32,6 +39,8 @@ def run(
     """
     import torch
 
+    from benchmark.harness.child import Limits
+    from benchmark.harness.contain import Contained
     from benchmark.harness.runner import Job
     from benchmark.harness.submission import find_submission
     from benchmark.harness.suites import get_suite
@@ -41,26 +50,29 @@ def run(
     changes = dict(_parameter(text) for text in parameters or ())
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    jobs = []
-    for name in submissions:
-        submission = find_submission(name, [SUBMISSIONS]).with_parameters(changes)
-        submission.build()  # whoever cannot even be constructed is told before anything is trained
-        for task_id in chosen_suite.select(task_patterns or ()):
-            if submission.applies_to(task_id):
-                seeds = tuple(range(runs or chosen_suite.runs))
-                jobs.append(Job(submission, chosen_suite, task_id, seeds, device))
+    found = [find_submission(name, [SUBMISSIONS]).with_parameters(changes) for name in submissions]
+    seeds = tuple(range(runs or chosen_suite.runs))
+    jobs = [
+        Job(submission, chosen_suite, task_id, seeds, device)
+        for submission in found
+        for task_id in chosen_suite.select(task_patterns or ())
+        if submission.applies_to(task_id)
+    ]
     if not jobs:
         raise ValueError(f"run: none of {', '.join(submissions)} applies to the chosen tasks")
     failed = 0
-    for number, job in enumerate(jobs, 1):
-        records = _run(job, folder, f"[{number}/{len(jobs)}]")
-        failed += sum(record["status"] == "failed" for record in records)
+    with Contained(Limits(time_limit, memory_limit)) as contained:
+        for submission in found:  # whoever cannot even be constructed is told before anything is trained
+            contained.build(submission) if contain else submission.build()
+        for number, job in enumerate(jobs, 1):
+            records = _run(job, folder, f"[{number}/{len(jobs)}]", contained if contain else None)
+            failed += sum(record["status"] == "failed" for record in records)
     console.print(f"records: {folder}" + (f"; {failed} cell(s) FAILED, see their records" if failed else ""))
     if failed:
         raise typer.Exit(1)
 
 
-def _run(job: "Job", folder: Path, place: str) -> "list[Record]":
+def _run(job: "Job", folder: Path, place: str, trainer: "Trainer | None") -> "list[Record]":
     """Run one job; a terminal shows how far it is."""
     from benchmark.harness.runner import run_job
 
@@ -73,7 +85,7 @@ def _run(job: "Job", folder: Path, place: str) -> "list[Record]":
         status.update(f"{name}: {share:.0%} of the budget, greedy return {mean:.3f}")
 
     with console.status(f"{name}: starting") as status:
-        return run_job(job, folder, report, progress)
+        return run_job(job, folder, report, progress, trainer)
 
 
 def _parameter(text: str) -> tuple[str, Any]:
