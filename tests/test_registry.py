@@ -7,6 +7,7 @@ import toy
 
 from benchmark import check_task, make
 from benchmark.tasks import registry
+from benchmark.tasks.organization import Organization
 from benchmark.tasks.registry import TaskSpec, make_task, spec, task_ids
 
 SPEC = TaskSpec("whisper-v0", "whisper", toy.Whisper, "a task of somebody else's")
@@ -48,3 +49,8 @@ def test_an_id_is_registered_once(install):
     install("SPEC", "SPEC")
     with pytest.raises(ValueError, match="entry point 'e1': task_id='whisper-v0' is already registered"):
         task_ids()
+
+
+def test_the_firm_with_a_memory_exists_in_every_size():
+    assert make_task("organization-history-12-v0") == Organization(12, history_bonus=0.1)
+    assert not spec("organization-history-27-v0").ranked

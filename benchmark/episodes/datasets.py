@@ -200,8 +200,7 @@ def _encode(episodes: Episodes) -> Arrays:
     if bool((observations == observations[:, :, :1]).all()):
         observations = observations[:, :, :1]  # all agents see the same
     values, codes = torch.unique(observations, return_inverse=True)
-    small = np.uint8 if len(values) <= 256 else np.uint16
-    assert len(values) <= 65536, "observations with so many values need another encoding"
+    small = np.uint8 if len(values) <= 1 << 8 else np.uint16 if len(values) <= 1 << 16 else np.uint32
     rewards = episodes.rewards
     shared = bool((rewards == rewards[:, :, :1]).all())
     return {

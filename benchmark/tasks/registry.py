@@ -45,6 +45,7 @@ class TaskSpec:
 
 ORGANIZATION_SIZES = (9, 27, 40, 60, 80, 100)
 HONEYCOMB_SIZES = (3, 5, 15, 20)
+HISTORY_BONUS = 0.1  # phi of arXiv 2106.09825, Eqs 2 and 3, as in its two-agent domain
 
 
 def _organization(topology: str, agents: int) -> TaskSpec:
@@ -53,6 +54,16 @@ def _organization(topology: str, agents: int) -> TaskSpec:
         "organization",
         lambda: Organization(team_size=agents, topology=topology),
         f"{agents} agents in a {topology} neighbourhood graph balance self-interest against the group",
+    )
+
+
+def _organization_with_history(agents: int) -> TaskSpec:
+    return TaskSpec(
+        f"organization-history-{agents}-v0",
+        "organization",
+        lambda: Organization(team_size=agents, history_bonus=HISTORY_BONUS),
+        f"{agents} agents, everybody's neighbour, whose rewards remember the previous one (diagnostic)",
+        ranked=False,
     )
 
 
@@ -78,6 +89,7 @@ _BUILT_IN = (
     TaskSpec("escape-room-v0", "escape-room", EscapeRoom, "two agents find two keys and an exit in the dark"),
     *(_honeycomb(agents) for agents in (10, *HONEYCOMB_SIZES)),
     *(_organization(topology, agents) for topology in TOPOLOGIES for agents in ORGANIZATION_SIZES),
+    _organization_with_history(27),
     TaskSpec(
         "organization-pair-v0",
         "organization",
@@ -90,6 +102,7 @@ _BUILT_IN = (
 # Families whose size is a parameter answer to every size, listed or not.
 _PATTERNS: tuple[tuple[re.Pattern[str], Callable[..., TaskSpec]], ...] = (
     (re.compile(rf"organization-({'|'.join(TOPOLOGIES)})-(\d+)-v0"), lambda t, n: _organization(t, int(n))),
+    (re.compile(r"organization-history-(\d+)-v0"), lambda n: _organization_with_history(int(n))),
     (re.compile(r"honeycomb-n(\d+)-v0"), lambda n: _honeycomb(int(n))),
 )
 
