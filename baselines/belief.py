@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from baselines.hidden import CategoricalHead, GaussianHead, Hidden
-from baselines.networks import GRU, MLP
+from baselines.networks import GRU, MLP, Linear
 from benchmark.episodes.rollout import Episodes
 from benchmark.tasks.escape_room import EscapeRoom
 from benchmark.tasks.gathering import Gathering
@@ -40,6 +40,7 @@ class BeliefForm:
         latent: length of z; 0 leaves the latent out, None takes the paper's for the task.
         samples: m, draws of z whose decodings are averaged.
         temperature: standard deviation of those draws; the released code has 0.5, the prior 1.
+        embedding: units of a layer in front of the GRU; 0 leaves it out, as the paper does.
         width: units of the GRU, and of each of the two layers of the encoder and the decoder.
         smallest_std: floor of the Gaussian's standard deviation, in scaled coordinates.
     """
@@ -48,6 +49,7 @@ class BeliefForm:
     latent: int | None = None
     samples: int = 2
     temperature: float = 0.5
+    embedding: int = 64
     width: int = 64
     smallest_std: float = 0.05
 
@@ -97,7 +99,9 @@ class BeliefModel(nn.Module):
         self.factor = observation_factor(task.observation_layout, run_keys.device)
         width = self.form.width
         inputs = task.observation_layout.size + self.actions
-        self.gru = GRU(run_keys, self.agents, inputs, width, "belief/history")
+        if self.form.embedding:
+            self.embedding = Linear(run_keys, self.agents, inputs, self.form.embedding, "belief/embedding")
+        self.gru = GRU(run_keys, self.agents, self.form.embedding or inputs, width, "belief/history")
         sizes = (self.latent + width, width, width, self.head.outputs)
         self.decoder = MLP(run_keys, self.agents, sizes, "belief/decoder")
         if self.latent:
@@ -126,7 +130,10 @@ class BeliefModel(nn.Module):
         """
         before = pad(one_hot(actions.long(), self.actions), (0, 0, 0, 0, 1, 0))
         inputs = torch.cat((observations * self.factor, before), -1)
-        return self.gru(inputs.permute(0, 3, 1, 2, 4))
+        return self.gru(self._embed(inputs.permute(0, 3, 1, 2, 4)))
+
+    def _embed(self, inputs: Tensor) -> Tensor:
+        return torch.relu(self.embedding(inputs)) if self.form.embedding else inputs
 
     def infer(self, truth: Tensor, histories: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance of ``q(z | u, h)``, each ``[R, N, E, T, L]``.
@@ -152,7 +159,7 @@ class BeliefModel(nn.Module):
     def step(self, observations: Tensor, memory: BeliefMemory) -> BeliefMemory:
         """See raw observations ``[B, N, O]``."""
         inputs = torch.cat((observations * self.factor, memory.before), -1)
-        hidden = self.gru.step(self._per_network(inputs), memory.hidden)
+        hidden = self.gru.step(self._embed(self._per_network(inputs)), memory.hidden)
         return memory._replace(step=memory.step + 1, hidden=hidden)
 
     def with_actions(self, memory: BeliefMemory, actions: Tensor) -> BeliefMemory:
