@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from leaderboard.commands.figures import figures
 from leaderboard.commands.run import run
 from leaderboard.commands.table import submit, table
 from leaderboard.commands.tasks import dataset, play, tasks
@@ -25,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (tasks, run, table, submit, dataset, play):
+for command in (tasks, run, table, figures, submit, dataset, play):
     app.command()(command)
 
 

@@ -1,46 +1,50 @@
-"""Figures for the board: interval estimates, performance profiles, learning curves.
+"""Figures that compare submissions: intervals, profiles, probability of improvement.
 
 Every function takes data and axes and returns the axes. None reads files, shows, saves or changes global style;
-wrap calls in ``with style():`` for the look of the site.
+wrap calls in ``with style():`` for the look of the published figures. Curves are in
+``leaderboard.curves``, score against time in ``leaderboard.pareto``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
-from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import isotonic_regression
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from numpy.typing import ArrayLike
 
-from leaderboard.record import FinishedRun
-from leaderboard.statistics import Array, Estimate, mean_estimate, performance_profile
+from leaderboard.improvement import Improvement
+from leaderboard.palette import Colour, colours, dash
+from leaderboard.statistics import Array, Estimate, performance_profile
 
-Color = tuple[float, float, float]
-
-# Paul Tol's "muted" scheme: nine hues that people with any colour vision can tell apart, and grey.
-_PALETTE = [
-    *("#332288", "#CC6677", "#117733", "#88CCEE", "#882255"),
-    *("#DDCC77", "#44AA99", "#999933", "#AA4499", "#888888"),
-]
+# What is not quite black or white here is another colour on a dark page; what is stays.
+INK, FAINT, GRID, PAPER = "#222222", "#6b6b6b", "#e6e6e6", "#fefefe"
 
 _STYLE: dict[Any, Any] = {
-    "axes.edgecolor": "#444444",
-    "axes.labelcolor": "#222222",
-    "axes.titlesize": 11,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 10,
     "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "text.color": INK,
     "font.size": 10,
-    "grid.color": "#e6e6e6",
+    "grid.color": GRID,
     "legend.fontsize": 9,
     "legend.frameon": False,
     "savefig.bbox": "tight",
     "savefig.dpi": 200,
-    "xtick.color": "#444444",
-    "ytick.color": "#444444",
+    "svg.hashsalt": "penumbra",  # the same figure, the same bytes
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
 }
+# From "loses" over "even" to "wins": brown and green-blue, which no colour vision confuses.
+LOSES, EVEN, WINS = "#b5651d", "#f4f3ef", "#14807a"
 
 
 def style() -> AbstractContextManager[Any]:
@@ -48,14 +52,8 @@ def style() -> AbstractContextManager[Any]:
     return matplotlib.rc_context(_STYLE)
 
 
-def colors(names: Sequence[str]) -> dict[str, Color]:
-    """Give each submission a colour of its own. Pass the same names to every figure of a page."""
-    palette = sns.color_palette(_PALETTE if len(names) <= len(_PALETTE) else "husl", len(names))
-    return dict(zip(names, palette, strict=True))
-
-
 def interval_estimates(
-    estimates: Mapping[str, Estimate], ax: Axes, palette: Mapping[str, Color] | None = None, metric: str = "IQM"
+    estimates: Mapping[str, Estimate], ax: Axes, palette: Mapping[str, Colour] | None = None, metric: str = "IQM"
 ) -> Axes:
     """Draw one metric of every submission: a bar over its interval, a line at the point estimate.
 
@@ -66,7 +64,7 @@ def interval_estimates(
         metric: what is estimated, for the axis.
     """
     names = list(estimates)[::-1]
-    palette = palette or colors(sorted(names))
+    palette = palette or colours(sorted(names))
     for height, name in enumerate(names):
         point, low, high = estimates[name]
         if not np.isnan(low):
@@ -75,9 +73,9 @@ def interval_estimates(
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(-0.6, len(names) - 0.4)
     ax.use_sticky_edges = False
-    ax.margins(x=0.04)
+    ax.margins(x=0.06)
     ax.set_xlabel(metric)
-    ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
     ax.grid(axis="x")
     ax.set_axisbelow(True)
     ax.tick_params(axis="y", length=0)
@@ -89,7 +87,7 @@ def performance_profiles(
     scores: Mapping[str, ArrayLike],
     ax: Axes,
     seed: int,
-    palette: Mapping[str, Color] | None = None,
+    palette: Mapping[str, Colour] | None = None,
     resamples: int = 2_000,
 ) -> Axes:
     """Draw, for every submission, the share of runs that score above each threshold, with a 95% band.
@@ -102,109 +100,71 @@ def performance_profiles(
         resamples: of the bands.
     """
     matrices = {name: np.asarray(matrix, dtype=np.float64) for name, matrix in scores.items()}
-    palette = palette or colors(sorted(matrices))
+    palette = palette or colours(sorted(matrices))
     lowest = min(matrix.min() for matrix in matrices.values())
     highest = max(matrix.max() for matrix in matrices.values())
     # Thresholds cover every score, and at least the scale from trivial to reference.
     taus = np.linspace(min(0.0, lowest), max(1.0, highest), 201)
     for name in sorted(matrices, key=lambda name: -matrices[name].mean()):
-        _band(ax, taus, performance_profile(matrices[name], taus, seed, resamples), palette[name], name)
-    ax.set_xlim(taus[0], taus[-1])
+        band(ax, taus, performance_profile(matrices[name], taus, seed, resamples), palette, name)
+    ax.set_xlim(taus[0], taus[-1] + 0.01 * (taus[-1] - taus[0]))
     ax.set_ylim(-0.01, 1.01)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-    ax.set_xlabel(r"score threshold $\tau$")
-    ax.set_ylabel(r"runs with score $> \tau$")
-    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.02), handlelength=1.4)
-    return _finish(ax)
+    ax.set_xlabel("score threshold τ")
+    ax.set_ylabel("runs with score > τ")
+    legend(ax)
+    return finish(ax)
 
 
-class Curve(NamedTuple):
-    """The evaluations of R runs of one submission on one task, at M marks."""
+def improvements(pairs: Mapping[tuple[str, str], Improvement], ax: Axes) -> Axes:
+    """Draw the probability that a run of the row's submission beats one of the column's, averaged over tasks.
 
-    steps: Array  # [M], environment steps per run, averaged over runs
-    values: NDArray[np.float64]  # [R, M]
-
-
-def curve(runs: Sequence[FinishedRun], kind: str = "greedy") -> Curve:
-    """Read the learning curve off the records of one submission on one task.
-
-    Marks lie at equal shares of the budget in episodes, so runs may have made different numbers of steps at a mark.
-
-    Args:
-        runs: all of one submission and task.
-        kind: ``"greedy"`` or ``"noisy"``.
+    Bold where the interval excludes one half. The first row wins most.
     """
-    if not runs or len({(run.submission, run.task_id) for run in runs}) != 1:
-        raise ValueError("runs: a curve needs runs of exactly one submission on one task")
-    steps = np.array([[mark.env_steps for mark in run.marks] for run in runs], dtype=np.float64)
-    values = np.array([[getattr(mark, kind).mean for mark in run.marks] for run in runs], dtype=np.float64)
-    return Curve(steps.mean(0), values)
+    names = sorted(
+        {x for x, _ in pairs}, key=lambda x: (-sum(p.average.point for (a, _), p in pairs.items() if a == x), x)
+    )
+    shares = np.array([[pairs[x, y].average.point if x != y else np.nan for y in names] for x in names])
+    colormap = LinearSegmentedColormap.from_list("wins", [LOSES, EVEN, WINS])
+    numbers = [str(place) for place in range(1, len(names) + 1)]
+    sns.heatmap(
+        np.ma.masked_invalid(shares), ax=ax, cmap=colormap, vmin=0, vmax=1, linewidths=1.5, linecolor=PAPER,
+        square=True, cbar=False, xticklabels=numbers, yticklabels=[f"{name}  {n}" for n, name in enumerate(names, 1)],
+    )  # fmt: skip
+    for (row, column), share in np.ndenumerate(shares):
+        if row != column:
+            _, low, high = pairs[names[row], names[column]].average
+            ax.text(
+                column + 0.5, row + 0.5, _short(share), ha="center",
+                va="center_baseline", fontsize=9 if len(names) < 9 else 7.5,
+                fontweight="bold" if low > 0.5 or high < 0.5 else "normal",
+                color="white" if abs(share - 0.5) > 0.33 else "black",
+            )  # fmt: skip
+    ax.tick_params(axis="both", length=0)
+    ax.tick_params(axis="y", labelrotation=0)
+    ax.xaxis.tick_top()
+    return ax
 
 
-def learning_curves(
-    curves: Mapping[str, Curve],
-    ax: Axes,
-    seed: int,
-    palette: Mapping[str, Color] | None = None,
-    levels: Mapping[str, float] | None = None,
-    resamples: int = 2_000,
-) -> Axes:
-    """Draw the mean return over runs against environment steps, with a 95% bootstrap band over whole runs.
-
-    Args:
-        curves: by submission, all on one task.
-        ax: to draw on.
-        seed: of the bands.
-        palette: colour of each submission.
-        levels: horizontal lines, such as ``{"reference": 9.1, "trivial": 0.3}``.
-        resamples: of the bands.
-    """
-    palette = palette or colors(sorted(curves))
-    ends: dict[str, tuple[float, Any]] = {}
-    for label, level in (levels or {}).items():
-        ax.axhline(level, color="#999999", linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
-        ends[label] = level, "#777777"
-    for name, (steps, values) in curves.items():
-        estimate = mean_estimate(values, seed, resamples)
-        _band(ax, steps, estimate, palette[name], name)
-        # Words need more contrast than lines.
-        ends[name] = float(estimate.point[-1]), tuple(0.75 * part for part in palette[name])
-    ax.set_xlim(0, max(steps[-1] for steps, _ in curves.values()))
-    ax.xaxis.set_major_formatter(EngFormatter(sep=""))
-    ax.set_xlabel("environment steps")
-    ax.set_ylabel("return")
-    _label_ends(ax, ends)
-    return _finish(ax)
+def _short(share: float) -> str:
+    return f"{share:.0f}" if share in (0, 1) else f"{share:.2f}".removeprefix("0")
 
 
-def _band(ax: Axes, x: Array, estimate: Estimate, color: Color, label: str) -> None:
-    ax.plot(x, estimate.point, color=color, linewidth=1.8, label=label, zorder=3)
+def band(ax: Axes, x: Array, estimate: Estimate, palette: Mapping[str, Colour], name: str) -> None:
+    """Draw a line and, where there is one, its interval as a band."""
+    color = palette[name]
+    ax.plot(x, estimate.point, color=color, linewidth=1.8, linestyle=dash(palette, name), label=name, zorder=3)
     if not np.isnan(estimate.low).any():
         ax.fill_between(x, estimate.low, estimate.high, color=color, alpha=0.18, linewidth=0, zorder=2)
 
 
-def _label_ends(ax: Axes, ends: Mapping[str, tuple[float, Any]]) -> None:
-    """Write each name beside the end of its line, moved up or down as little as keeps the names apart."""
-    names = sorted(ends, key=lambda name: ends[name][0])
-    low, high = ax.get_ylim()
-    points = ax.get_window_extent().height * 72 / ax.figure.dpi
-    apart = np.arange(len(names)) * 11.0 * (high - low) / points  # 11 points for a line of text of 9
-    heights = isotonic_regression(np.array([ends[name][0] for name in names]) - apart).x + apart
-    for name, height in zip(names, heights, strict=True):
-        ax.annotate(
-            name,
-            (1.0, height),
-            xycoords=("axes fraction", "data"),
-            xytext=(5, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-            color=ends[name][1],
-            annotation_clip=False,
-        )
+def legend(ax: Axes) -> None:
+    """Name the lines to the right of the axes."""
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.03), handlelength=2.2, borderaxespad=0.3)
 
 
-def _finish(ax: Axes) -> Axes:
+def finish(ax: Axes) -> Axes:
+    """Leave of frame and grid what helps to read numbers off."""
     ax.grid(axis="y")
     ax.set_axisbelow(True)
     sns.despine(ax=ax)

@@ -11,6 +11,11 @@ from leaderboard.submission import SubmissionError, check_manifest, merge, read_
 RESULTS = "results.jsonl"
 
 
+def published_names(target: Path) -> list[str]:
+    """Return the names of the submissions in a folder of submissions."""
+    return sorted(path.parent.name for path in target.glob(f"*/{MANIFEST}"))
+
+
 def publish(submission: Submission, sources: Iterable[Path], target: Path) -> tuple[Path, int, int]:
     """Merge records into ``<target>/<name>/results.jsonl`` and copy the manifest beside them.
 

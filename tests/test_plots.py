@@ -1,19 +1,14 @@
 """Figures: what is drawn is what was given, on the axes that were given."""
 
-import json
-
 import numpy as np
 import pytest
-from fabricate import finished
 from matplotlib import rcParams
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from leaderboard import plots
-from leaderboard.record import FinishedRun
-from leaderboard.statistics import Estimate, mean_estimate
-from leaderboard.submission import parse_record
+from leaderboard.improvement import probability_of_improvement
+from leaderboard.statistics import Estimate
 
 ESTIMATES = {
     "best": Estimate(0.9, 0.8, 1.0),
@@ -25,12 +20,6 @@ ESTIMATES = {
 @pytest.fixture
 def ax() -> Axes:
     return Figure(figsize=(5, 3)).subplots()
-
-
-def finished_run(seed: int, final_return: float, submission: str = "mine") -> FinishedRun:
-    run = parse_record(json.dumps(finished(submission, "oracle-v0", seed, final_return)))
-    assert isinstance(run, FinishedRun)
-    return run
 
 
 def drawn(ax: Axes) -> dict[str, tuple[list[float], list[float]]]:
@@ -63,47 +52,15 @@ def test_performance_profiles_fall_from_one_to_zero(ax):
     assert len(ax.collections) == 1
 
 
-def test_a_curve_has_one_value_per_run_and_mark():
-    curve = plots.curve([finished_run(0, 1.5), finished_run(1, 3.0)])
-    assert curve.steps.tolist() == [50.0 * mark for mark in range(21)]
-    assert curve.values[:, -1].tolist() == [1.5, 3.0]
-    assert curve.values[0, 5] == pytest.approx(0.5)
-    noisy = plots.curve([finished_run(0, 1.5)], "noisy")
-    assert noisy.values[0, -1] == pytest.approx(1.4)
-
-
-@pytest.mark.parametrize("runs", [[], [finished_run(0, 1.0), finished_run(0, 1.0, "other")]])
-def test_a_curve_of_nobody_or_of_two_is_refused(runs):
-    with pytest.raises(ValueError, match="exactly one submission"):
-        plots.curve(runs)
-
-
-def test_learning_curves_draw_the_mean_over_runs_against_environment_steps(ax):
-    curve = plots.curve([finished_run(seed, 1.0 + seed) for seed in range(4)])
-    assert plots.learning_curves({"mine": curve}, ax, seed=0, levels={"reference": 9.0}, resamples=300) is ax
-    steps, returns = drawn(ax)["mine"]
-    assert steps == curve.steps.tolist()
-    assert returns == pytest.approx(curve.values.mean(0))
-    band = ax.collections[0].get_paths()[0].vertices
-    expected = mean_estimate(curve.values, 0, 300)
-    assert np.asarray(band)[:, 1].max() == pytest.approx(expected.high.max())
-    assert {text.get_text() for text in ax.texts} == {"mine", "reference"}
-
-
-def test_names_at_the_ends_of_curves_keep_apart(ax):
-    curves = {f"name {n}": plots.Curve(np.arange(3.0), np.full((2, 3), 1.0 + n / 1000)) for n in range(5)}
-    ax.set_ylim(0, 2)
-    plots.learning_curves(curves, ax, seed=0, resamples=100)
-    heights = ax.transData.transform([(0, text.xy[1]) for text in ax.texts])[:, 1]  # type: ignore[attr-defined]
-    points = np.diff(heights) * 72 / ax.figure.dpi
-    assert (points > 10.9).all()
-    assert [text.get_text() for text in ax.texts] == sorted(curves)
-
-
-def test_colours_are_distinct_for_any_number_of_submissions():
-    for count in (1, 10, 25):
-        palette = plots.colors([f"s{n}" for n in range(count)])
-        assert len({to_rgb(color) for color in palette.values()}) == count
+def test_improvements_are_drawn_who_wins_most_first_and_bold_where_certain(ax):
+    scores = {"weak": np.zeros((4, 2)), "strong": np.ones((4, 2)), "even": np.array([[0.0, 0.0], [1.0, 1.0]] * 2)}
+    plots.improvements(probability_of_improvement(scores, seed=0, resamples=200), ax)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["strong  1", "even  2", "weak  3"]
+    told = {(text.get_position()[1] - 0.5, text.get_position()[0] - 0.5): text for text in ax.texts}
+    assert {place: text.get_text() for place, text in told.items()} == {
+        (0, 1): ".75", (0, 2): "1", (1, 0): ".25", (1, 2): ".75", (2, 0): "0", (2, 1): ".25",
+    }  # fmt: skip
+    assert told[0, 2].get_fontweight() == "bold"
 
 
 def test_style_is_not_global():
