@@ -152,10 +152,10 @@ def ideal_values(played: Tensor, proposed: Tensor) -> Tensor:
 def forward_loss(predicted: Tensor, following: Tensor, slope: Tensor, mask: Tensor) -> Tensor:
     """Keep proposals near what follows, and draw them towards what is worth more.
 
-    ``L_f = mean_t [ |x'_t - f_t|^2 - <slope_t, f_t> ]`` over played steps; with ``slope = lambda * dQss(x, f)/df`` it has
-    the gradient of ``|x' - f|^2 - lambda * Qss(x, f)``, which reaches ``f`` through Qss's argument and leaves Qss alone.
-    ``f`` comes to rest at the mean of what follows plus ``slope / 2``. Source: Jiang & Lu, NeurIPS 2022, with the
-    squared error summed over the state's entries, not averaged.
+    ``L_f = mean_t [ |x'_t - f_t|^2 - <slope_t, f_t> ]`` over played steps. With ``slope = lambda * dQss(x, f)/df`` it
+    has the gradient of ``|x' - f|^2 - lambda * Qss(x, f)``, which reaches ``f`` through Qss's argument and leaves Qss
+    alone. ``f`` comes to rest at the mean of what follows plus ``slope / 2``. Source: Jiang & Lu, NeurIPS 2022, with
+    the squared error summed over the state's entries, not averaged.
 
     Args:
         predicted: ``f(x, a)``, float32 ``[R, N, B, T, Y]``.

@@ -67,6 +67,7 @@ class MLP(nn.Module):
 
     def __init__(self, run_keys: Tensor, agents: int, sizes: tuple[int, ...], name: str) -> None:
         super().__init__()
+        self.runs, self.agents, self.outputs = len(run_keys), agents, sizes[-1]
         self.layers = nn.ModuleList(
             Linear(run_keys, agents, inputs, outputs, f"{name}/{index}")
             for index, (inputs, outputs) in enumerate(pairwise(sizes))

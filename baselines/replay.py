@@ -74,13 +74,24 @@ class Replay:
             self._rings[name][:, slots] = values.unflatten(0, (runs, count))
         self.added += count
 
-    def sample(self, batch: int) -> Sequences:
-        """Draw B = ``batch`` episodes for every run, uniformly and with replacement."""
+    def sample(self, batch: int, window: int | None = None) -> Sequences:
+        """Draw B = ``batch`` episodes for every run, uniformly and with replacement.
+
+        Args:
+            batch: B.
+            window: take only so many steps of each, from a played one on, drawn uniformly; None takes whole episodes.
+        """
         assert self.size > 0, "sample: the replay is empty"
-        draws = below(bits(self.run_keys, self.drawn, "replay", batch), self.size)  # [R, B]
+        random_bits = bits(self.run_keys, self.drawn, "replay", 2 * batch)
+        draws = below(random_bits[:, :batch], self.size)  # [R, B]
         self.drawn += 1
         runs = torch.arange(draws.shape[0], device=draws.device)[:, None]
-        picked = {name: ring[runs, draws] for name, ring in self._rings.items()}
+        if window is None:
+            picked = {name: ring[runs, draws] for name, ring in self._rings.items()}
+        else:
+            lengths = self._rings["mask"][runs, draws].sum(2)
+            first = below(random_bits[:, batch:], lengths)
+            picked = {name: self._cut(name, runs, draws, first, window) for name in self._rings}
         terminated = picked["terminated"][:, None]
         return Sequences(
             picked["observations"].permute(0, 3, 1, 2, 4).to(torch.float32),
@@ -89,3 +100,11 @@ class Replay:
             (~terminated).to(torch.float32).expand(-1, picked["rewards"].shape[3], -1, -1),
             picked["mask"],
         )
+
+    def _cut(self, name: str, runs: Tensor, draws: Tensor, first: Tensor, window: int) -> Tensor:
+        """Take some steps of each drawn episode; what would lie beyond the ring's last step is zero."""
+        ring, count = self._rings[name], window + (name == "observations")
+        steps = first[..., None] + torch.arange(count, device=first.device)  # [R, B, count]
+        inside = steps < ring.shape[2]
+        values = ring[runs[..., None], draws[..., None], steps.clamp(max=ring.shape[2] - 1)]
+        return values * inside.view(*inside.shape, *(1,) * (values.ndim - 3)).to(values.dtype)

@@ -3,13 +3,17 @@
 import pytest
 import torch
 
+from baselines.i2q_networks import slope_of
 from baselines.losses import (
     chosen,
     double_q_values,
+    forward_loss,
     hysteretic_td_loss,
     hysteretic_weights,
+    ideal_values,
     lambda_returns,
     masked_mean,
+    regression_loss,
 )
 
 
@@ -110,3 +114,62 @@ def test_wrong_ranks_are_refused():
         hysteretic_td_loss(torch.zeros(2, 2), torch.zeros(2, dtype=torch.int64), torch.zeros(2), torch.ones(2), 0.4)
     with pytest.raises(AssertionError):
         lambda_returns(steps(1.0), steps(1.0), steps(1.0, 2.0), 0.5)
+
+
+def test_regression_is_the_mean_squared_error_of_played_steps():
+    estimates, mask = steps(1.0, 2.0, 9.0), torch.tensor([True, True, False]).view(1, 1, 3)
+    assert regression_loss(estimates, steps(2.0, 5.0, 0.0), mask).tolist() == [[5.0]]  # (1 + 9) / 2
+    with pytest.raises(AssertionError):
+        regression_loss(estimates, steps(1.0, 1.0, 1.0).requires_grad_(), mask)
+
+
+def test_ideal_values_take_the_better_transition_and_pass_no_gradient():
+    ideal = ideal_values(steps(1.0, 4.0), steps(2.0, 3.0).requires_grad_())
+    assert ideal.flatten().tolist() == [2.0, 4.0]
+    assert not ideal.requires_grad
+
+
+def test_forward_loss_by_hand():
+    # Two entries: (1 - 3)^2 + (0 - 1)^2 = 5, minus 2 * 1 + 4 * 0 = 2. The second step was not played.
+    predicted = torch.tensor([[1.0, 0.0], [9.0, 9.0]]).view(1, 1, 1, 2, 2).requires_grad_()
+    following = torch.tensor([[3.0, 1.0], [0.0, 0.0]]).view(1, 1, 1, 2, 2)
+    slope = torch.tensor([[2.0, 4.0], [1.0, 1.0]]).view(1, 1, 1, 2, 2)
+    loss = forward_loss(predicted, following, slope, torch.tensor([True, False]).view(1, 1, 2))
+    assert loss.tolist() == [[3.0]]
+    # Gradient 2 (f - x') - slope: 2 (1 - 3) - 2 = -6 and 2 (0 - 1) - 4 = -6.
+    loss.sum().backward()
+    assert predicted.grad is not None
+    assert predicted.grad.flatten().tolist() == [-6.0, -6.0, 0.0, 0.0]
+
+
+def test_forward_loss_has_the_gradient_of_the_published_one():
+    """|x' - f|^2 - lambda Qss(x, f), for a curved Qss, whose own parameters stay out of it."""
+    generator = torch.Generator().manual_seed(0)
+    predicted, following = (torch.randn(1, 1, 3, 2, 4, generator=generator) for _ in range(2))
+    weights = torch.randn(4, generator=generator, requires_grad=True)
+    mask, optimism = torch.ones(1, 3, 2, dtype=torch.bool), 0.3
+
+    def worth(y: torch.Tensor) -> torch.Tensor:
+        return (y * weights).sum(-1).tanh()
+
+    published = predicted.clone().requires_grad_()
+    squares = (published - following).square().sum(-1)
+    masked_mean(squares - optimism * worth(published), mask).sum().backward()
+    ours = predicted.clone().requires_grad_()
+    weights.grad = None
+    values, slope = slope_of(worth, ours)
+    forward_loss(ours, following, optimism * slope, mask).sum().backward()
+    assert torch.allclose(values, worth(predicted))
+    assert ours.grad is not None
+    assert published.grad is not None
+    assert torch.allclose(ours.grad, published.grad, atol=1e-6)
+    assert weights.grad is None
+
+
+def test_proposals_rest_at_the_mean_of_what_follows_plus_half_the_slope():
+    following = torch.tensor([1.0, 3.0]).view(1, 1, 2, 1, 1)
+    shared = torch.full_like(following, 2.5).requires_grad_()
+    slope, mask = torch.ones_like(following), torch.ones(1, 2, 1, dtype=torch.bool)
+    forward_loss(shared, following, slope, mask).sum().backward()
+    assert shared.grad is not None
+    assert shared.grad.sum().item() == 0.0  # one proposal for both: 2 + 1 / 2
