@@ -20,6 +20,7 @@ Text = Annotated[str, Field(max_length=500)]
 Count = Annotated[int, Field(ge=0, le=10**15)]
 Time = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Column = Annotated[list[Time | None], Field(min_length=1, max_length=50)]
 Scalar = bool | int | float | Text | None
 # Free-form objects (parameters, notes, hardware) hold scalars, or lists and objects of scalars.
 Scalars = Annotated[dict[Text, Scalar], Field(max_length=200)]
@@ -64,18 +65,55 @@ class Mark(_Strict):
 
 
 class BeliefScore(_Strict):
-    """How well hidden variables are reconstructed, beside a prior that sees nothing; nll in nats."""
+    """How well hidden variables are reconstructed, beside a prior that sees nothing; nll in nats, errors in cells."""
 
     accuracy: Share
     nll: Time
     prior_accuracy: Share
     prior_nll: Time
+    # Records made before these were measured lack them.
+    ece: Share | None = None
+    error: Time | None = None
+    mode_error: Time | None = None
+
+
+class Reliability(_Strict):
+    """How often beliefs are right, by how likely they hold what they believe most; null where nobody was that sure."""
+
+    share: Column
+    confidence: Column
+    accuracy: Column
+
+    @model_validator(mode="after")
+    def _aligned(self) -> "Reliability":
+        _check_lengths(self, len(self.share))
+        return self
+
+
+class History(_Strict):
+    """Belief scores against history length, binned from each of ``steps`` to before the next; null without data."""
+
+    steps: Annotated[list[Count], Field(min_length=2, max_length=50)]
+    accuracy: Column
+    nll: Column
+    ece: Column
+    error: Column | None = None
+    mode_error: Column | None = None
+
+    @model_validator(mode="after")
+    def _aligned(self) -> "History":
+        if any(now <= before for before, now in pairwise(self.steps)):
+            raise ValueError(f"steps={self.steps} must rise")
+        _check_lengths(self, len(self.steps) - 1)
+        return self
 
 
 class Beliefs(BeliefScore):
-    """The mean over the paper's variables, and each variable."""
+    """The mean over the paper's variables, each variable, and both curves of the paper's variables."""
 
     variables: Annotated[dict[Text, BeliefScore], Field(max_length=1000)]
+    reliability: Reliability | None = None
+    history: History | None = None
 
 
 class Seconds(_Strict):
@@ -183,6 +221,12 @@ def _check_mean(name: str, given: float, values: list[float]) -> None:
     mean = sum(values) / len(values)
     if abs(given - mean) > _slack(values):
         raise ValueError(f"{name}={given} must be {mean:.7g}, the mean of its {len(values)} values")
+
+
+def _check_lengths(model: BaseModel, length: int) -> None:
+    for name, value in model:
+        if isinstance(value, list) and name != "steps" and len(value) != length:
+            raise ValueError(f"{name} has {len(value)} values; expected {length}")
 
 
 def _slack(values: Iterable[float]) -> float:

@@ -7,7 +7,8 @@ import torch
 
 from benchmark.episodes.policy import RandomPolicy
 from benchmark.episodes.rollout import rollout
-from benchmark.measures.beliefs import SMALLEST_PROBABILITY, BeliefError, belief_scores, check_belief, prior
+from benchmark.measures.belief_tally import SMALLEST_PROBABILITY
+from benchmark.measures.beliefs import BeliefError, belief_scores, check_belief, prior
 from benchmark.tasks.registry import make_task
 from benchmark.tasks.streams import episode_keys
 

@@ -77,7 +77,7 @@ def beliefs_at(task, episodes, steps):
         memory = policy.with_actions(memory, episodes.actions[:, step])
 
 
-def agree(task, played, state, worlds, keys, steps, slip=0.0, monkeypatch=None):
+def agree(task, played, state, worlds, keys, steps, slip, monkeypatch):
     monkeypatch.setattr(type(task), "initial_state", lambda self, keys: take(state, [0] * len(keys)))
     episodes = rollout(played, RandomPolicy(task.agents, len(task.action_names)), keys)
     steps = min(steps, int(episodes.lengths.min()))

@@ -4,7 +4,6 @@ Every submission that offers a belief is asked about the same histories: the ran
 split. The policy sees each agent's recorded observations and is told the recorded actions.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,12 +12,11 @@ from torch import Tensor
 
 from benchmark.episodes.policy import BeliefPolicy, with_actions
 from benchmark.episodes.rollout import Episodes
+from benchmark.measures.belief_tally import Tally, average, history, history_edges, reliability
 from benchmark.tasks.streams import policy_keys
 from benchmark.tasks.task import Task
 
 EPISODES = 256
-# A belief that excludes the truth is charged as if it had given it this probability.
-SMALLEST_PROBABILITY = 1e-6
 
 
 class BeliefError(ValueError):
@@ -38,15 +36,38 @@ def belief_scores(
         device: where the policy lives.
 
     Returns:
-        For each run ``accuracy`` (of the most likely value) and ``nll`` (nats), averaged over the paper's variables
-        and over all agents and steps; the same for the prior, which knows how often each value occurs and nothing
-        else; and both per variable.
+        For each run what ``measure`` returns; besides, as ``prior_accuracy`` and ``prior_nll``, those two for the
+        prior, which knows how often each value occurs among the other test episodes and nothing else.
+
+    Raises:
+        BeliefError: if a belief has the wrong shape or does not sum to one.
+    """
+    (beside,) = measure(task, PriorBelief(task, test), test, 1)
+    priors = {name: _prior_scores(entry) for name, entry in beside["variables"].items()}
+    return [
+        found
+        | _prior_scores(beside)
+        | {"variables": {name: entry | priors[name] for name, entry in found["variables"].items()}}
+        for found in measure(task, policy, test, runs, device)
+    ]
+
+
+def measure(
+    task: Task, policy: BeliefPolicy, test: Episodes, runs: int, device: torch.device | str = "cpu"
+) -> list[dict[str, Any]]:
+    """Measure the beliefs of every run, over all agents and steps.
+
+    Returns:
+        For each run the scores of ``Tally.scores``, averaged over the paper's variables; ``variables``, the same of
+        each variable; ``reliability``, the paper's variables taken together; and ``history``, the scores against
+        history length.
 
     Raises:
         BeliefError: if a belief has the wrong shape or does not sum to one.
     """
     episodes = test[:EPISODES].to(device)
-    totals = [_Tally(runs, device) for _ in task.hidden_variables]
+    edges = history_edges(task.horizon)
+    tallies = [Tally(variable, runs, edges, device) for variable in task.hidden_variables]
     memory = policy.initial_memory(policy_keys(episodes.keys).repeat(runs))
     for step in range(task.horizon):
         observations = episodes.observations[:, step].repeat(runs, 1, 1)
@@ -54,10 +75,10 @@ def belief_scores(
         beliefs = policy.belief(memory)
         running = episodes.mask[:, step].repeat(runs)
         check_belief(task, beliefs, running)
-        for index, (log_probability, tally) in enumerate(zip(beliefs, totals, strict=True)):
-            tally.add(log_probability, episodes.hidden[:, step, index].repeat(runs), running)
+        for index, (log_probability, tally) in enumerate(zip(beliefs, tallies, strict=True)):
+            tally.add(log_probability, episodes.hidden[:, step, index].repeat(runs), running, step)
         memory = with_actions(policy, memory, episodes.actions[:, step].repeat(runs, 1))
-    return [_summary(task, test, totals, run) for run in range(runs)]
+    return [_summary(task, tallies, run) for run in range(runs)]
 
 
 def check_belief(task: Task, beliefs: Sequence[Tensor], running: Tensor) -> None:
@@ -79,32 +100,6 @@ def check_belief(task: Task, beliefs: Sequence[Tensor], running: Tensor) -> None
             raise BeliefError(f"belief of {variable.name!r} sums to {float(worst):.4g}; expected 1")
 
 
-class _Tally:
-    """Running sums over steps, per run."""
-
-    def __init__(self, runs: int, device: torch.device | str) -> None:
-        self.runs = runs
-        self.count, self.correct, self.nll = (torch.zeros(runs, dtype=torch.float64, device=device) for _ in range(3))
-
-    def add(self, belief: Tensor, truth: Tensor, running: Tensor) -> None:
-        """Add one step: belief ``[R*B, N, V]``, truth ``[R*B]``, running ``[R*B]``."""
-        agents = belief.shape[1]
-        likelihood = belief.gather(-1, truth[:, None, None].expand(-1, agents, 1))[..., 0].double()
-        nll = -likelihood.clamp(min=math.log(SMALLEST_PROBABILITY))
-        correct = (belief.argmax(-1) == truth[:, None]).double()
-        counted = running[:, None].expand(-1, agents)
-        self.count += self._per_run(counted.double())
-        self.correct += self._per_run(correct.where(counted, 0.0))
-        self.nll += self._per_run(nll.where(counted, 0.0))
-
-    def _per_run(self, values: Tensor) -> Tensor:
-        return values.unflatten(0, (self.runs, -1)).sum((1, 2))
-
-    def mean(self, run: int) -> tuple[float, float]:
-        """Return accuracy and negative log-likelihood of one run."""
-        return float(self.correct[run] / self.count[run]), float(self.nll[run] / self.count[run])
-
-
 def prior(values: int, hidden: Tensor, mask: Tensor) -> Tensor:
     """Return how often each value occurs among played steps, float64 ``[V]``; unseen values count a half.
 
@@ -117,21 +112,39 @@ def prior(values: int, hidden: Tensor, mask: Tensor) -> Tensor:
     return counts / counts.sum()
 
 
-def _summary(task: Task, test: Episodes, totals: list[_Tally], run: int) -> dict[str, Any]:
-    variables: dict[str, dict[str, float]] = {}
-    # The prior is taken from the test episodes that are not scored.
-    rest = test[EPISODES:] if test.batch > EPISODES else test
-    scored = test[:EPISODES]
-    for index, (variable, tally) in enumerate(zip(task.hidden_variables, totals, strict=True)):
-        accuracy, nll = tally.mean(run)
-        frequency = prior(len(variable.values), rest.hidden[:, :-1, index], rest.mask)
-        truth = scored.hidden[:, :-1, index][scored.mask]
-        variables[variable.name] = {
-            "accuracy": round(accuracy, 5),
-            "nll": round(nll, 5),
-            "prior_accuracy": round(float((truth == frequency.argmax()).double().mean()), 5),
-            "prior_nll": round(float(-frequency.log()[truth].mean()), 5),
-        }
-    paper = [variables[variable.name] for variable in task.hidden_variables if variable.in_paper]
-    means = {key: round(sum(entry[key] for entry in paper) / len(paper), 5) for key in next(iter(variables.values()))}
-    return means | {"variables": variables}
+class PriorBelief:
+    """Believe that each value is as likely as it is frequent in the test episodes that are not scored."""
+
+    def __init__(self, task: Task, test: Episodes) -> None:
+        rest = test[EPISODES:] if test.batch > EPISODES else test
+        self.agents = task.agents
+        self.log_probabilities = [
+            prior(len(variable.values), rest.hidden[:, :-1, index], rest.mask).log().to(torch.float32)
+            for index, variable in enumerate(task.hidden_variables)
+        ]
+
+    def initial_memory(self, keys: Tensor) -> int:
+        """Remember the number of episodes."""
+        return len(keys)
+
+    def act(self, observations: Tensor, memory: int) -> tuple[Tensor, int]:
+        """Do the first thing."""
+        return torch.zeros(observations.shape[:2], dtype=torch.int64, device=observations.device), memory
+
+    def belief(self, memory: int) -> tuple[Tensor, ...]:
+        """Return the same for everybody."""
+        return tuple(entry.expand(memory, self.agents, -1) for entry in self.log_probabilities)
+
+
+def _prior_scores(scores: dict[str, Any]) -> dict[str, Any]:
+    return {f"prior_{name}": scores[name] for name in ("accuracy", "nll")}
+
+
+def _summary(task: Task, tallies: list[Tally], run: int) -> dict[str, Any]:
+    named = {variable.name: tally for variable, tally in zip(task.hidden_variables, tallies, strict=True)}
+    paper = [named[variable.name] for variable in task.hidden_variables if variable.in_paper]
+    return average([tally.scores(run) for tally in paper]) | {
+        "variables": {name: average([tally.scores(run)]) for name, tally in named.items()},
+        "reliability": reliability(paper, run),
+        "history": history(paper, run),
+    }

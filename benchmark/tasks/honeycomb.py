@@ -167,7 +167,7 @@ class HoneyComb(Task):
 
 _WIDTH = 4 * RADIUS + 2  # columns of a drawing, two characters each
 
-_HIDDEN = (HiddenVariable("special", "coordinates", GOALS),)
+_HIDDEN = (HiddenVariable("special", "coordinates", GOALS, hexagonal=True),)
 
 
 @lru_cache(maxsize=64)

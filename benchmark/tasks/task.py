@@ -67,12 +67,14 @@ class HiddenVariable:
         kind: ``"categorical"`` (values are labels) or ``"coordinates"`` (values are ``(x, y)`` on the board).
         values: all values it can take, in index order. For coordinates, ``(-1, -1)`` means "no longer there".
         in_paper: whether the paper's u contains it; the others are what a sufficient belief needs besides.
+        hexagonal: whether coordinates are axial ones on hexagons, for distances.
     """
 
     name: str
     kind: Literal["categorical", "coordinates"]
     values: tuple[Any, ...]
     in_paper: bool = True
+    hexagonal: bool = False
 
 
 class Transition(NamedTuple):
