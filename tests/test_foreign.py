@@ -24,12 +24,15 @@ def setting(budget: int = 3, seeds: tuple[int, ...] = (4,)) -> Setting:
 def test_it_plays_the_training_episodes_and_charges_them():
     given = setting()
     first, second = MeteredParallelEnv(given), MeteredParallelEnv(given)
-    keys = [env.reset()[1]["agent_0"]["episode_key"] for env in (first, second, first)]
+    wait = {"agent_0": WAIT, "agent_1": WAIT}
+    keys = []
+    for env in (first, second, first):
+        keys.append(env.reset()[1]["agent_0"]["episode_key"])
+        assert env.reset()[1]["agent_0"]["episode_key"] == keys[-1]  # looking is free
+        env.step(wait)
     assert keys == episode_keys("train", 4, 3).tolist()
     assert given.episodes_used == 3
-    first.step({"agent_0": WAIT, "agent_1": WAIT})
-    second.step({"agent_0": WAIT, "agent_1": HEADS})
-    assert given.env_steps == [2]
+    assert given.env_steps == [3]
     with pytest.raises(BudgetExceeded, match=r"exceed the budget of 3 training episodes"):
         second.reset()
 
@@ -74,6 +77,7 @@ def test_faults_of_the_loop_reach_the_consumer_but_an_empty_budget_ends_it():
         env = MeteredParallelEnv(setting(budget=2))
         while True:
             env.reset()
+            env.step({"agent_0": HEADS, "agent_1": HEADS})
             offer(ConstantPolicy([0]))
 
     assert len(list(interleave(spends))) == 2

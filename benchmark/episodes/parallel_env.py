@@ -32,8 +32,8 @@ class TaskParallelEnv(ParallelEnv[str, np.ndarray, np.int64]):
     ``DEFAULT_SEED``: two fresh environments play the same episodes. A pickled environment continues identically.
 
     All agents live from the first step to the last. Reaching the horizon truncates unless the task terminates in
-    that step. The infos of a step hold ``"executed_action"`` (what took effect; it differs under slip), and all infos
-    hold ``"episode_key"``.
+    that step. Infos hold ``"episode_key"`` and ``"executed_action"``: what took effect (it differs under slip), -1
+    before the first step.
 
     Args:
         task: a task id (``"oracle-v0:slip=0.1"``) or a task.
@@ -101,7 +101,9 @@ class TaskParallelEnv(ParallelEnv[str, np.ndarray, np.int64]):
         self._key, self._step = int(self._keys), 0
         self._state = self.task.initial_state(self._keys)
         self.agents = list(self.possible_agents)
-        infos: dict[str, dict[str, Any]] = {agent: {"episode_key": self._key} for agent in self.agents}
+        infos: dict[str, dict[str, Any]] = {
+            agent: {"executed_action": -1, "episode_key": self._key} for agent in self.agents
+        }
         return dict(zip(self.agents, self._observe(), strict=True)), infos
 
     @torch.no_grad()

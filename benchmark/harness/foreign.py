@@ -49,10 +49,13 @@ class MeteredParallelEnv(TaskParallelEnv):
     ) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
         """Start the setting's next training episode; ``seed`` is ignored, for the setting's run decides.
 
+        An episode in which no step was taken is not used up: trainers reset environments to look at them.
+
         Raises:
             BudgetExceeded: if no episode is left.
         """
-        return self._begin(self.setting.next_key())
+        fresh = self._step > 0 or not self.agents
+        return self._begin(self.setting.next_key() if fresh else self._keys)
 
     def step(
         self, actions: Mapping[str, SupportsIndex]
