@@ -26,9 +26,11 @@ def test_the_committed_board_is_rebuilt_from_the_committed_records(tmp_path):
 
 def test_published_submissions_have_complete_manifests_and_sound_records():
     folders = sorted(path.parent for path in SUBMISSIONS.glob("*/submission.toml"))
-    assert {folder.name for folder in folders} >= {"random", "planner", "rec-hyst-iql"}
+    assert {path.parent.name for path in SUBMISSIONS.glob("*/results.jsonl")} >= {"random", "planner", "rec-hyst-iql"}
     for folder in folders:
         check_manifest(folder / "submission.toml")
+        if not (folder / "results.jsonl").exists():
+            continue  # a manifest that waits for its records
         assert {record.submission for record in read_records(folder / "results.jsonl")} == {folder.name}
 
 
