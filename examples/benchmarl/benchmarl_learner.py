@@ -74,7 +74,7 @@ class PenumbraTask(TaskClass):
     def observation_spec(self, env: Any) -> Any:
         """Agents observe; nothing else is an observation."""
         spec = env.observation_spec.clone()
-        for key in [key for key in spec[GROUP].keys() if key != "observation"]:
+        for key in set(spec[GROUP].keys()) - {"observation"}:
             del spec[GROUP, key]
         return spec
 
