@@ -208,7 +208,8 @@ class BeliefModel(nn.Module):
         count = self.agents * samples * self.latent
         draws = torch.stack([bits(keys, step, "belief", count) for step in steps], 1)
         latent = self.form.temperature * normal(draws)
-        return latent.view(self.runs, -1, draws.shape[1], self.agents, samples, self.latent).permute(0, 3, 1, 2, 4, 5)
+        shape = (self.runs, len(keys) // self.runs, draws.shape[1], self.agents, samples, self.latent)
+        return latent.view(shape).permute(0, 3, 1, 2, 4, 5)
 
     @torch.no_grad()
     def _outputs(self, histories: Tensor, latent: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import tempfile
 import zipfile
 import zlib
 from dataclasses import asdict
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def gate_facts(task: Task, model: BeliefModel, validation: Episodes, runs: int) 
         checks = gate(task, Evidence(held_out, vectors[run], tuple(values[run] for values in beliefs)))
         record: dict[str, Any] = {"belief_gate_passed": all(check.passed for check in checks)}
         for check in checks:
-            record[f"belief_{check.name}"] = round(check.value, 4)
+            record[f"belief_{check.name}"] = round(check.value, 4) if isfinite(check.value) else None
             record[f"belief_{check.name}_limit"] = round(check.threshold, 4)
         records.append(record)
         if not record["belief_gate_passed"]:
@@ -105,7 +106,9 @@ def cache_path(task_id: str, config: Pretraining, validation: Episodes) -> Path:
 
 def store(path: Path, trained: Pretrained) -> None:
     """Write a model's weights and history in one piece, with a digest of both."""
-    arrays: Arrays = {f"weights/{name}": value.cpu().numpy() for name, value in trained.model.named_parameters()}
+    arrays: Arrays = {
+        f"weights/{name}": value.detach().cpu().numpy() for name, value in trained.model.named_parameters()
+    }
     facts = {"updates": trained.updates, "seconds": trained.seconds, "curve": trained.curve}
     arrays["facts"] = np.array(json.dumps(facts))
     path.parent.mkdir(parents=True, exist_ok=True)
