@@ -69,9 +69,15 @@ def terminal(table: Table) -> RenderableType:
     return Group(grid, *(Padding(Text(note, style="dim"), (0, 0, 0, 1)) for note in table.notes), Text())
 
 
-def markdown(tables: Sequence[Table]) -> str:
-    """Return GitHub Markdown, aligned so that the source reads well too."""
-    return "\n\n".join(_markdown(table, "#" if place == 0 else "##") for place, table in enumerate(tables)) + "\n"
+def markdown(tables: Sequence[Table], below: bool = False) -> str:
+    """Return GitHub Markdown, aligned so that the source reads well too.
+
+    Args:
+        tables: the first gets the heading of the page, unless there is one.
+        below: whether they stand below a heading.
+    """
+    levels = ["##" if below or place else "#" for place in range(len(tables))]
+    return "\n\n".join(map(_markdown, tables, levels)) + "\n"
 
 
 def _markdown(table: Table, level: str) -> str:

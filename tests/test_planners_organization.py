@@ -3,12 +3,13 @@ import itertools
 import pytest
 import torch
 
-from benchmark.episodes.policy import BeliefPolicy, ConstantPolicy
+from benchmark.episodes.policy import BeliefPolicy, ConstantPolicy, PlaybackPolicy
 from benchmark.episodes.rollout import rollout, rollout_with_beliefs
 from benchmark.measures.planners.organization import (
     FIXED_POLICIES,
     all_balance,
     best_configuration,
+    follow,
     full_policy,
     full_state_optimum,
     planner,
@@ -154,3 +155,16 @@ def test_when_actions_slip_agents_believe_only_what_they_see_allows():
     allowed = torch.tensor([[1, 1, 0, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 0, 1]], dtype=torch.bool)[public]
     assert (belief[~allowed] == -torch.inf).all()
     assert (belief.exp().amax(-1) < 1).any()
+
+
+def test_following_counts_earns_what_the_episode_earns():
+    """At several the firm climbs; at many a self majority brings it back: high, very high, high, ..."""
+    task, counts = Organization(9), ((0, 0, 9), (3, 2, 4), (5, 0, 4))
+    visits = follow(9, counts)
+    assert [visit.level for visit in visits[:5]] == [2, 3, 4, 3, 4]
+    assert [visit.earned for visit in visits[:3]] == [12 + 2 + 18, 32, 20 - 18]
+    several, many = (torch.tensor([0] * s + [1] * b + [2] * g) for s, b, g in counts[1:])
+    joint = torch.stack([several, several, *[many, several] * 14]).expand(3, -1, -1)
+    assert rollout(task, PlaybackPolicy(joint), KEYS).returns[0] == sum(visit.earned for visit in visits)
+    with pytest.raises(ValueError, match="must count 9 agents"):
+        follow(9, ((0, 0, 9), (3, 2, 3), (5, 0, 4)))

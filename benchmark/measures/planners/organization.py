@@ -5,7 +5,7 @@ pays best under each sign can be part of an optimum: three options at five level
 Rewards remembered with factor phi only weigh a reward paid with k steps left by 1 + phi + ... + phi^(k-1).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,6 +15,7 @@ from benchmark.tasks.organization import (
     BALANCE,
     GROUP,
     GROUP_MAJORITY,
+    HORIZON,
     INDIVIDUAL_REWARD,
     LEVELS,
     MAJORITIES,
@@ -152,6 +153,37 @@ def _solve(task: Organization | OrganizationPair) -> tuple[Tensor, float]:
         value, choice = (weight * reward + value[following]).max(1)
         choices.append(choice)
     return torch.stack(choices[::-1]), float(value[START])
+
+
+class Visit(NamedTuple):
+    """One step of an episode, told by counts."""
+
+    level: int
+    configuration: tuple[int, ...]  # how many chose self, balance, group
+    earned: float  # by all agents together
+
+
+def follow(agents: int, configurations: Sequence[Sequence[int]]) -> list[Visit]:
+    """Return the episode of a team whose joint action depends on the public observation only.
+
+    Args:
+        agents: N, without a history bonus.
+        configurations: the counts of self, balance and group at each public observation (meager, several, many).
+
+    Raises:
+        ValueError: if a configuration does not count N agents.
+    """
+    outcome = outcomes(_CPU)
+    level, visits = START, []
+    for _ in range(HORIZON):
+        counts = tuple(configurations[PUBLIC_OF_LEVEL[level]])
+        if sum(counts) != agents or len(counts) != len(INDIVIDUAL_REWARD):
+            raise ValueError(f"configuration={counts} must count {agents} agents by {len(INDIVIDUAL_REWARD)} actions")
+        majority = (counts[GROUP] > counts[SELF]) - (counts[GROUP] < counts[SELF]) + 1
+        own = sum(count * reward for count, reward in zip(counts, INDIVIDUAL_REWARD, strict=True))
+        visits.append(Visit(level, counts, own + agents * float(outcome.reward[level, majority])))
+        level = int(outcome.level[level, majority])
+    return visits
 
 
 def roles(n_self: int, n_balance: int, n_group: int) -> Tensor:
