@@ -1,4 +1,4 @@
-"""The published contracts: what a task must keep to. Ours and third parties' run the same checks.
+"""The published contracts: what a task and a submission must keep to. Ours and third parties' run the same checks.
 
 A test file for a task of your own::
 
@@ -7,6 +7,13 @@ A test file for a task of your own::
     def test_contract():
         check_task(MyTask())
         check_across_processes(MyTask())
+
+And for a submission, in its folder::
+
+    from benchmark.testing import check_submission
+
+    def test_contract():
+        check_submission(Path(__file__).parent)
 """
 
 import os
@@ -15,12 +22,16 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from benchmark.episodes.render import ansi, rgb_array
 from benchmark.episodes.trace import ContractViolation, Trace, episode_digest, expect, play, random_actions
+from benchmark.harness.check import EPISODES, verdicts
+from benchmark.harness.child import Limits
+from benchmark.harness.submission import find_submission
 from benchmark.tasks.perturb import Slip
 from benchmark.tasks.streams import episode_keys
 from benchmark.tasks.task import Layout, Task, take
@@ -76,6 +87,35 @@ def check_across_processes(task: Task, episodes: int = 8, *, seed: int = 0) -> N
     lines = (other.stdout if other.returncode == 0 else other.stderr).decode().split("\n")
     there = next((line for line in reversed(lines) if line), "nothing")
     expect(there == here, "an episode is the same in another process", there, here)
+
+
+def check_submission(
+    folder: Path, tasks: Sequence[str] = (), episodes: int = EPISODES, *, limits: Limits | None = None
+) -> None:
+    """Check a submission against its contract, by training it a little in processes of its own.
+
+    The same checks as ``penumbra check``: see ``benchmark.harness.check``.
+
+    Args:
+        folder: where its ``submission.toml`` lies.
+        tasks: task ids; by default those of the quick suite that it applies to.
+        episodes: budget of each training.
+        limits: of each check; by default a minute.
+
+    Raises:
+        ContractViolation: naming every rule that is broken.
+        ManifestError: if there is no manifest, or it is not what it should be.
+    """
+    failed = [
+        verdict for verdict in verdicts(find_submission(str(folder)), tasks, episodes, limits) if not verdict.passed
+    ]
+    if failed:
+        raise ContractViolation(
+            "\n".join(
+                f"{verdict.check}: found {verdict.found}; rule broken: {verdict.rule}; to mend it: {verdict.remedy}"
+                for verdict in failed
+            )
+        )
 
 
 def _check_description(task: Task) -> None:
