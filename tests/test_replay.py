@@ -102,3 +102,28 @@ def test_half_precision_costs_at_most_its_rounding():
 def test_a_capacity_below_one_is_refused():
     with pytest.raises(ValueError, match="capacity=0 must be at least 1"):
         Replay(run_keys(), 0)
+
+
+def test_windows_are_cut_from_played_steps_and_padded_with_nothing():
+    episodes = played()
+    replay = Replay(run_keys(count=1), 20)
+    replay.add(episodes)
+    batch = replay.sample(200, window=3)
+    assert batch.observations.shape[3] == 4
+    assert batch.rewards.shape[3] == batch.mask.shape[2] == 3
+    assert batch.mask[:, :, 0].all()
+    firsts = set()
+    for row in range(200):
+        matches = []
+        for e in range(episodes.batch):
+            for first in range(int(episodes.lengths[e])):
+                length = min(3, Whisper().horizon - first)
+                whole = torch.zeros(4, *episodes.observations.shape[2:])
+                whole[: length + 1] = episodes.observations[e, first : first + length + 1]
+                same = torch.equal(batch.observations[0, :, row].transpose(0, 1), whole)
+                if same and torch.equal(batch.mask[0, row, :length], episodes.mask[e, first : first + length]):
+                    matches.append(first)
+        assert matches
+        assert not batch.mask[0, row, Whisper().horizon - min(matches) :].any()
+        firsts.update(matches)
+    assert firsts == set(range(int(episodes.lengths.max())))
