@@ -82,10 +82,13 @@ def accelerator_state(device: torch.device | str = "cuda") -> dict[str, Any]:
     if device.type != "cuda":
         return {}
     try:
-        import pynvml  # pyright: ignore[reportMissingImports]  # optional: nvidia-ml-py
+        import pynvml  # optional: nvidia-ml-py
     except ModuleNotFoundError:
         return {}
-    pynvml.nvmlInit()
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return {}
     try:
         handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
         ask = {

@@ -1,6 +1,8 @@
 """``penumbra run``: train submissions."""
 
 import json
+from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +13,13 @@ from leaderboard.commands.terminal import SUBMISSIONS, console
 if TYPE_CHECKING:
     from benchmark.harness.record import Record
     from benchmark.harness.runner import Job, Trainer
+
+
+class Executor(StrEnum):
+    """Where trainings run."""
+
+    local = "local"
+    ray = "ray"
 
 
 def run(
@@ -32,6 +41,12 @@ def run(
     memory_limit: Annotated[
         float | None, typer.Option(help="Contained: GiB that one training may use; default: 90% of the machine's.")
     ] = None,
+    executor: Annotated[Executor, typer.Option(help="Train here, or on a Ray cluster.")] = Executor.local,
+    address: Annotated[
+        str | None, typer.Option(help="Ray: the cluster's address, or 'auto'; default: start one here.")
+    ] = None,
+    cpus: Annotated[int, typer.Option(min=1, help="Ray: processor cores for each training.")] = 1,
+    gpu_share: Annotated[float, typer.Option(help="Ray: share of a GPU for each training.")] = 1.0,
 ) -> None:
     """Train submissions on a suite and write one record per run.
 
@@ -64,8 +79,12 @@ def run(
     with Contained(Limits(time_limit, memory_limit)) as contained:
         for submission in found:  # whoever cannot even be constructed is told before anything is trained
             contained.build(submission) if contain else submission.build()
-        for number, job in enumerate(jobs, 1):
-            records = _run(job, folder, f"[{number}/{len(jobs)}]", contained if contain else None)
+        if executor is Executor.ray:
+            done = _run_on_cluster(jobs, folder, address, cpus, gpu_share)
+        else:
+            trainer = contained if contain else None
+            done = (_run(job, folder, f"[{number}/{len(jobs)}]", trainer) for number, job in enumerate(jobs, 1))
+        for records in done:
             failed += sum(record["status"] == "failed" for record in records)
     console.print(f"records: {folder}" + (f"; {failed} cell(s) FAILED, see their records" if failed else ""))
     if failed:
@@ -86,6 +105,21 @@ def _run(job: "Job", folder: Path, place: str, trainer: "Trainer | None") -> "li
 
     with console.status(f"{name}: starting") as status:
         return run_job(job, folder, report, progress, trainer)
+
+
+def _run_on_cluster(
+    jobs: "list[Job]", folder: Path, address: str | None, cpus: int, gpu_share: float
+) -> "Iterator[list[Record]]":
+    """Run all jobs at a time on a Ray cluster; a terminal shows how many are done."""
+    from benchmark.harness.cluster import Cluster, run_jobs
+
+    def report(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    with Cluster(address, cpus, gpu_share) as cluster, console.status(f"0 of {len(jobs)} jobs done") as status:
+        for number, records in enumerate(run_jobs(jobs, folder, cluster, report), 1):
+            status.update(f"{number} of {len(jobs)} jobs done")
+            yield records
 
 
 def _parameter(text: str) -> tuple[str, Any]:

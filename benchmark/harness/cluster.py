@@ -1,0 +1,118 @@
+"""Train on a Ray cluster: the same jobs, the same ledger, more machines.
+
+``Cluster`` stands where ``runner.train`` stands: it sends a group of runs to a worker and waits for its records. The
+driver writes them, so the ledger lies in one place, and a driver that died continues with the same command. Workers
+and nodes that die are retried by Ray; a training that raises is that cell's result, as everywhere.
+
+Ray is an optional extra (``pip install penumbra[ray]``); it is met in this file only. Every node needs the package and,
+for a submission that is a folder, that folder under the same path (a shared file system).
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import ray
+import torch
+from ray.exceptions import RayError
+
+from benchmark.harness.child import ChildError, describe
+from benchmark.harness.contain import job_from_json, job_to_json
+from benchmark.harness.record import Record
+from benchmark.harness.runner import Job, Progress, Report, run_job, train
+
+# How often a group is tried again when its worker or its node dies.
+RETRIES = 3
+# Groups handed to Ray at a time; far more than any cluster trains at once.
+MOST_WAITING = 1000
+
+
+class Cluster:
+    """A connection to a Ray cluster. Use it in a ``with``.
+
+    Args:
+        address: of the cluster's head, ``"auto"`` for the one this machine belongs to, None to start one here.
+        cpus: processor cores that one training is given; torch uses as many threads.
+        gpus: share of a GPU that one training is given: 0.25 packs four stacked groups on each. Only for jobs whose
+            device is ``"cuda"``.
+    """
+
+    def __init__(self, address: str | None = None, cpus: int = 1, gpus: float = 1.0) -> None:
+        if cpus < 1:
+            raise ValueError(f"cluster: cpus={cpus} must be at least 1")
+        if not 0.0 < gpus <= 1.0:
+            raise ValueError(f"cluster: gpus={gpus} must be above 0 and at most 1: the share of a GPU for one training")
+        self.address, self.cpus, self.gpus = address, cpus, gpus
+
+    def __enter__(self) -> "Cluster":
+        """Connect."""
+        try:
+            ray.init(self.address, log_to_driver=False, include_dashboard=False if self.address is None else None)
+        except (ConnectionError, RuntimeError) as error:
+            raise ValueError(f"cluster: address={self.address!r} cannot be reached: {error}") from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Disconnect; what is still being trained is given up."""
+        ray.shutdown()
+
+    def __call__(self, job: Job, seeds: tuple[int, ...], progress: Progress) -> list[Record]:
+        """Train the runs of one group on some node; see ``runner.train``.
+
+        Raises:
+            ChildError: if the training raised, or its workers died once more than ``RETRIES``.
+        """
+        remote = ray.remote(
+            num_cpus=self.cpus,
+            num_gpus=self.gpus if job.device.startswith("cuda") else 0,
+            max_retries=RETRIES,
+            max_calls=1,  # a process of its own: nothing that one submission leaves behind meets another
+        )(_train_there)
+        try:
+            records, failure = ray.get(remote.remote(job_to_json(job), seeds, self.cpus))
+        except RayError as error:
+            raise ChildError(f"{type(error).__name__}: its worker died {RETRIES + 1} times", str(error)) from None
+        if failure is not None:
+            raise ChildError(*failure)
+        return records
+
+
+def run_jobs(
+    jobs: Iterable[Job],
+    out: Path,
+    trainer: Callable[[Job, tuple[int, ...], Progress], list[Record]],
+    report: Report = print,
+) -> Iterator[list[Record]]:
+    """Do what is missing of many jobs at a time; yields each job's records as it ends, in the order of ending.
+
+    Every job waits in a thread of its own for its records, and writes them as they come.
+
+    Args:
+        jobs: what to do.
+        out: where the ledger lies.
+        trainer: a ``Cluster``.
+        report: gets a line for every group of runs.
+    """
+    waiting = list(jobs)
+    pool = ThreadPoolExecutor(min(MOST_WAITING, max(1, len(waiting))))
+    try:
+        futures = [pool.submit(run_job, job, out, report, trainer=trainer) for job in waiting]
+        for future in as_completed(futures):
+            yield future.result()
+    finally:  # whoever is interrupted does not wait for what has not begun
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _train_there(
+    fields: dict[str, Any], seeds: tuple[int, ...], threads: int
+) -> tuple[list[Record], tuple[str, str] | None]:
+    """Train one group: called on the worker. Returns its records, or the line and the trace of what it raised."""
+    torch.set_num_threads(threads)
+    try:
+        return train(job_from_json(fields), seeds), None
+    except (Exception, SystemExit) as error:
+        return [], describe(error)
