@@ -9,6 +9,7 @@ An interval needs two runs; with one it is NaN, never of width zero. NaN, infini
 refused: whoever builds the matrix decides what a failed or missing run means.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -117,6 +118,33 @@ def mean_estimate(values: ArrayLike, seed: int, resamples: int = RESAMPLES, conf
     flat = flat[np.lexsort(flat.T[::-1])]
     low, high = _bootstrap((flat.T,), np.mean, flat.shape[1:], seed, resamples, confidence)
     return Estimate(*(np.reshape(end, runs.shape[1:])[()] for end in (flat.mean(0), low, high)))
+
+
+def difference_estimate(
+    first: ArrayLike, second: ArrayLike, seed: int, resamples: int = RESAMPLES, confidence: float = CONFIDENCE
+) -> Estimate:
+    """Estimate the difference of two means over runs, ``mean(first) - mean(second)``; both are resampled.
+
+    Args:
+        first: values [R].
+        second: values [S], of other runs.
+        seed: of the resampling.
+        resamples: how many.
+        confidence: of the interval; NaN unless both have two runs.
+
+    Raises:
+        ValueError: if a value is not finite, there is none, or an option is out of range.
+    """
+    columns = [np.asarray(values, dtype=np.float64).reshape(-1, 1) for values in (first, second)]
+    samples = tuple(check_scores(column, "values")[:, 0] for column in columns)
+    point = float(samples[0].mean() - samples[1].mean())
+    if min(map(len, samples)) < 2:
+        return Estimate(point, math.nan, math.nan)
+
+    def difference(one: Array, other: Array, axis: int) -> Array:
+        return one.mean(axis) - other.mean(axis)
+
+    return Estimate(point, *map(float, _bootstrap(samples, difference, (), seed, resamples, confidence)))
 
 
 def performance_profile(

@@ -11,6 +11,7 @@ from leaderboard.improvement import probability_of_improvement
 from leaderboard.statistics import (
     Estimate,
     clip,
+    difference_estimate,
     interval_estimates,
     mean_estimate,
     performance_profile,
@@ -321,3 +322,16 @@ def test_options_out_of_range_are_refused(option, message):
         interval_estimates(board(), **option)
     with pytest.raises(ValueError, match=message):
         probability_of_improvement({"x": board()}, **option)
+
+
+def test_the_difference_of_two_means_has_an_interval_that_ignores_order():
+    first, second = [3.0, 1.0, 2.0, 5.0], [0.5, 1.5, 0.0]
+    estimate = difference_estimate(first, second, seed=3, resamples=2000)
+    assert estimate.point == pytest.approx(2.75 - 2 / 3)
+    assert estimate.low < estimate.point < estimate.high
+    assert estimate == difference_estimate(first[::-1], second[::-1], seed=3, resamples=2000)
+    mirrored = difference_estimate(second, first, seed=3, resamples=20_000)
+    assert (-mirrored.high, -mirrored.low) == pytest.approx((estimate.low, estimate.high), abs=0.15)
+    assert np.isnan(difference_estimate([1.0], second, seed=0).low)
+    with pytest.raises(ValueError, match="must be finite"):
+        difference_estimate([np.nan], second, seed=0)

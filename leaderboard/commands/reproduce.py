@@ -1,0 +1,41 @@
+"""``penumbra reproduce``: a paper's tables beside what was learned here."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from leaderboard.commands.terminal import SUBMISSIONS, console
+
+
+def reproduce(
+    what: Annotated[str, typer.Argument(help="table1 (of arXiv 2106.09825), or organization: the whole page.")],
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Folders or files of records; default: the published results.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write Markdown here; organization needs it.")] = None,
+) -> None:
+    """Print a paper's results beside our own, with intervals and exact optima. Reads records, trains nothing."""
+    from benchmark.tasks.registry import did_you_mean
+    from leaderboard import render
+    from leaderboard.organization_page import tables_of_table_1, write_page
+    from leaderboard.submission import read_records
+
+    known = ("table1", "organization")
+    if what not in known:
+        raise ValueError(f"reproduce: {what!r} is unknown{did_you_mean(what, known)}; allowed: {', '.join(known)}")
+    records = [record for folder in folders or [SUBMISSIONS] for record in read_records(folder)]
+    if what == "organization":
+        if out is None:
+            raise ValueError("reproduce: organization is a page with a figure; say where with --out PAGE.md")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        written = write_page(records, out)
+        console.print("written: " + ", ".join(map(str, written)), highlight=False, markup=False)
+        return
+    tables = tables_of_table_1(records)
+    for table in tables:
+        console.print(render.terminal(table))
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(render.markdown(tables), encoding="utf-8")
+        console.print(f"written: {out}", highlight=False, markup=False)

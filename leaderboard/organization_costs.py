@@ -1,0 +1,250 @@
+"""More of what the records of Organization say: what was settled on, at what cost, how it scales."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmark.measures.planners.organization import Visit, follow
+from benchmark.tasks.organization import LEVELS, PUBLIC
+from leaderboard import cells, published
+from leaderboard.organization import LEARNERS, SEED, SETTLED, TOPOLOGIES, Cell, Cells
+from leaderboard.record import FinishedRun, Mark
+from leaderboard.statistics import mean_estimate
+from leaderboard.tables import Row, Table, table_of
+
+# How many different policies of one cell are shown.
+MOST_POLICIES = 3
+
+
+def policies(found: Cells) -> Table:
+    """Show the greedy policies that runs ended with, state by state, and what each is worth."""
+    rows: list[Row] = []
+    for cell in found.values():
+        if cell.place.topology not in TOPOLOGIES:
+            continue
+        noted = Counter(policy for run in cell.runs if (policy := noted_policy(run)))
+        rows += [_policy_row(cell, policy, count) for policy, count in noted.most_common(MOST_POLICIES)]
+    notes = [
+        "How many agents choose self/balance/group greedily at each public observation, as noted at the end of "
+        f"training; of each cell the {MOST_POLICIES} most frequent.",
+        "levels: which levels the firm goes through from medium on and what the team earns in each step; what is in "
+        "brackets repeats to the end. value: of the 30 steps; ratio: to the optimum.",
+    ]
+    return table_of("The policies found, state by state", rows, notes, ("submission", "task", "levels (earned)"))
+
+
+Policy = tuple[tuple[int, ...], ...]
+
+
+def noted_policy(run: FinishedRun) -> Policy | None:
+    """Read the counts at each public observation off a run's notes; None if it has not noted them."""
+    texts = [run.notes.get(f"policy_{name}") for name in PUBLIC]
+    if not all(isinstance(text, str) for text in texts):
+        return None
+    return tuple(tuple(int(count) for count in str(text).split("/")) for text in texts)
+
+
+def _policy_row(cell: Cell, policy: Policy, count: int) -> Row:
+    visits = follow(cell.place.agents, policy)
+    value = sum(visit.earned for visit in visits)
+    counts = {name: "/".join(map(str, row)) for name, row in zip(PUBLIC, policy, strict=True)}
+    numbers = {"submission": cell.submission, "task_id": cell.task_id, "runs": count, **counts, "value": value}
+    return numbers, {
+        "submission": cell.submission,
+        "task": cell.task_id,
+        "runs": f"{count} of {len(cell.runs)}",
+        **{name: counts[name] for name in ("several", "many", "meager")},
+        "levels (earned)": path(visits),
+        "value": f"{value:.0f}",
+        "ratio": cells.score(value / cell.optimum),
+    }
+
+
+def path(visits: Sequence[Visit]) -> str:
+    """Tell an episode: ``medium (102), high (102), [very high (102)]``; brackets enclose what repeats to the end."""
+    seen = [visit.level for visit in visits]
+    end = next((step for step, level in enumerate(seen) if level in seen[:step]), len(seen))
+    start = seen.index(seen[end]) if end < len(seen) else end
+    told = [f"{LEVELS[visit.level]} ({visit.earned:g})" for visit in visits[:end]]
+    return ", ".join([*told[:start], f"[{', '.join(told[start:])}]"] if start < end else told)
+
+
+def settled(run: FinishedRun) -> Mark | None:
+    """Return the first mark from which every evaluation lies within 2% of the final return; None if there is none."""
+    close = [abs(mark.greedy.mean - run.final_return) <= SETTLED * abs(run.final_return) for mark in run.marks]
+    first = next((place for place in range(len(close)) if all(close[place:])), None)
+    return None if first is None else run.marks[first]
+
+
+class Cost(NamedTuple):
+    """What a cell's runs needed until they settled; means over those that did."""
+
+    settled: int
+    episodes: float
+    seconds: float
+
+
+def cost(cell: Cell) -> Cost:
+    """Return the cost of a cell, in episodes and seconds of training per run."""
+    marks = [(run, mark) for run in cell.runs if (mark := settled(run))]
+    if not marks:
+        return Cost(0, math.nan, math.nan)
+    seconds = [mark.seconds / run.stacked_runs for run, mark in marks]
+    return Cost(len(marks), float(np.mean([mark.episodes for _, mark in marks])), float(np.mean(seconds)))
+
+
+def costs(found: Cells) -> Table:
+    """Tell the cost of learning, cell by cell."""
+    rows: list[Row] = []
+    for cell in found.values():
+        spent, run = cost(cell), cell.runs[0]
+        whole = float(np.mean([run.marks[-1].seconds / run.stacked_runs for run in cell.runs]))
+        changed = ", ".join(f"{name}={value}" for name, value in sorted(run.config.items())) or "defaults"
+        numbers = {"submission": cell.submission, "task_id": cell.task_id, **spent._asdict(), "training": whole}
+        text = {
+            "submission": cell.submission,
+            "task": cell.task_id,
+            "settings": changed,
+            "budget": str(run.budget_episodes),
+            "settled": f"{spent.settled} of {len(cell.runs)}",
+            "episodes": "-" if math.isnan(spent.episodes) else f"{spent.episodes:.0f}",
+            "seconds": cells.seconds(spent.seconds),
+            "whole training": cells.seconds(whole),
+            "on": str(run.hardware.get("gpu") or run.hardware.get("cpu") or "unknown"),
+        }
+        rows.append((numbers, text))
+    notes = [
+        f"settled: the run's first evaluation from which all that follow lie within {SETTLED:.0%} of its final return; "
+        "evaluations are a twentieth of the budget apart. episodes and seconds: until then, mean over the runs that "
+        "settled; seconds per run, of runs that were trained together.",
+    ]
+    return table_of("The cost of learning", rows, notes, ("submission", "task", "settings", "on"))
+
+
+# What is compared: (name, first, second), each a submission; the published share where there is one.
+_PAIRS: tuple[tuple[str, str, float | None], ...] = (
+    *((f"{learner}-mf", f"{learner}-cf", published.FEWER_EPISODES_OF_MEAN_FIELD) for learner in LEARNERS),
+    *((f"ia2c++-{summary}", f"maddpg++-{summary}", None) for summary in ("cf", "mf")),
+)
+
+
+def savings(found: Cells) -> Table:
+    """Compare costs: how much less the one learner of a pair needs than the other, averaged over tasks of both."""
+    rows: list[Row] = []
+    for first, second, paper in _PAIRS:
+        common = [place for name, place in found if name == first and (second, place) in found]
+        both = [(cost(found[first, place]), cost(found[second, place])) for place in common]
+        both = [(one, other) for one, other in both if one.settled and other.settled and other.episodes]
+        if not both:
+            continue
+        episodes = mean_estimate([1 - one.episodes / other.episodes for one, other in both], SEED)
+        seconds = mean_estimate([1 - one.seconds / other.seconds for one, other in both if other.seconds], SEED)
+        numbers = {"first": first, "second": second, "tasks": len(both)}
+        numbers |= cells.numbers("episodes", episodes) | cells.numbers("seconds", seconds)
+        text = {
+            "needs less": first,
+            "than": second,
+            "tasks": str(len(both)),
+            "of the episodes": cells.interval(episodes, 2),
+            "of the seconds": cells.interval(seconds, 2),
+            "paper, episodes": "faster" if paper is None else f"{paper:.4f}",
+        }
+        rows.append((numbers, text))
+    notes = [
+        "Shares of what the second needs until it settles that the first saves (negative: it needs more), mean over "
+        "the tasks on which both have settled runs; intervals resample tasks. paper: P21, section 4, over all "
+        "topologies and sizes; that IA2C++ is faster than MADDPG++ it says without a number.",
+    ]
+    return table_of("The cost of learning, compared", rows, notes, ("needs less", "than"))
+
+
+def scaling(found: Cells) -> Table:
+    """Tell seconds per update against the number of agents, with the slope on logarithmic scales."""
+    rows: list[Row] = []
+    slopes: list[str] = []
+    groups: dict[tuple[str, str, int], list[Cell]] = {}
+    for (name, place), cell in found.items():
+        run = cell.runs[0]
+        if place.topology in TOPOLOGIES and run.marks[-1].updates and run.marks[-1].seconds:
+            groups.setdefault((name, place.topology, run.stacked_runs), []).append(cell)
+    for (name, topology, stacked), group in groups.items():
+        points = [(cell.place.agents, *_speed(cell)) for cell in group]
+        for agents, seconds, memory in points:
+            numbers = {"submission": name, "topology": topology, "agents": agents, "stacked": stacked}
+            numbers |= {"seconds_per_update": seconds, "memory_mib": memory}
+            text = {
+                "submission": name,
+                "topology": topology,
+                "N": str(agents),
+                "runs together": str(stacked),
+                "ms per update": f"{1000 * seconds:.3g}",
+                "memory, MiB": "-" if math.isnan(memory) else f"{memory:.0f}",
+            }
+            rows.append((numbers, text))
+        if len(points) > 2:
+            slopes.append(f"{name}, {topology}, {stacked} together: seconds ~ N^{_slope(points, 1):.2f}")
+    notes = [
+        "Training time (episodes played included) per round of updates of all runs trained together; memory as the "
+        "learner noted it.",
+        *slopes,
+    ]
+    return table_of("Scale", rows, notes, ("submission", "topology"))
+
+
+def _speed(cell: Cell) -> tuple[float, float]:
+    run = cell.runs[0]
+    memory = run.notes.get("memory_mib")
+    known = float(memory) if isinstance(memory, int | float) else math.nan
+    return run.marks[-1].seconds / run.marks[-1].updates, known
+
+
+def _slope(points: Sequence[tuple[float, ...]], column: int) -> float:
+    """Return the slope of a column against the first on logarithmic scales, by least squares."""
+    logarithms = np.log([[point[0], point[column]] for point in points])
+    return float(np.polyfit(logarithms[:, 0], logarithms[:, 1], 1)[0])
+
+
+def predictions(found: Cells) -> Table:
+    """Show what learners noted of how well they predict the others: every numeric note named ``predicted_...``."""
+    rows: list[Row] = []
+    for cell in found.values():
+        for name in sorted({name for run in cell.runs for name in run.notes if name.startswith("predicted_")}):
+            noted = [run.notes.get(name) for run in cell.runs]
+            values = [float(value) for value in noted if isinstance(value, int | float)]
+            if not values:
+                continue
+            estimate = mean_estimate(values, SEED)
+            numbers: dict[str, Any] = {"submission": cell.submission, "task_id": cell.task_id, "what": name}
+            text = {
+                "submission": cell.submission,
+                "task": cell.task_id,
+                "what": name.removeprefix("predicted_").replace("_", " "),
+                "mean over runs": cells.interval(estimate),
+            }
+            rows.append((numbers | cells.numbers("value", estimate), text))
+    notes = ["As noted at the end of training; README of baselines/ says what each measures."]
+    return table_of("How well the others are predicted", rows, notes, ("submission", "task", "what"))
+
+
+def history(found: Cells) -> Table:
+    """Show what was learned where rewards remember the previous one."""
+    rows: list[Row] = []
+    for cell in found.values():
+        if cell.place.topology != "history":
+            continue
+        ratio = cell.value.point / cell.optimum
+        numbers = {"submission": cell.submission, "task_id": cell.task_id, "optimum": cell.optimum, "ratio": ratio}
+        text = {
+            "submission": cell.submission,
+            "task": cell.task_id,
+            "optimum": f"{cell.optimum:.2f}",
+            "value": cells.interval(cell.value, 1),
+            "ratio": cells.score(ratio),
+            "runs": str(len(cell.runs)),
+        }
+        rows.append((numbers | cells.numbers("value", cell.value), text))
+    notes = ["Each agent's reward adds a tenth of its previous one (Eqs 2 and 3). optimum: exact."]
+    return table_of("Rewards that remember", rows, notes)

@@ -1,0 +1,109 @@
+"""The results page of Organization: tables and learning curves, from records alone."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from benchmark.harness.record import atomic_write
+from leaderboard import plots, render
+from leaderboard.curves import curve, learning_curves
+from leaderboard.organization import (
+    LEARNERS,
+    SEED,
+    SUMMARIES,
+    TOPOLOGIES,
+    Cells,
+    Place,
+    collect,
+    mean_field_gaps,
+    mean_field_order,
+    table_1,
+)
+from leaderboard.organization_costs import costs, history, policies, predictions, savings, scaling
+from leaderboard.palette import colours
+from leaderboard.record import RunRecord
+from leaderboard.tables import Table
+
+_INTRODUCTION = """\
+# Organization: what was learned, beside the paper
+
+Written by `penumbra reproduce organization --out {name}` from run records; no number here is typed in but those of
+the paper (P21 = *Many Agent Reinforcement Learning Under Partial Observability*, arXiv 2106.09825).
+
+**Our reading of the paper.** It does not say what agents learn from. Here the configuration learners (CF) learn from
+the team's mean reward: with each its own reward the optimum is no strict equilibrium, since whoever tips the majority
+is indifferent or worse off. The mean-field learners (MF) learn from the mean, over their neighbourhood, of what each in
+it would earn if its own neighbourhood were the whole firm. With the team's reward instead, the mean field loses next to
+nothing in any topology, which is not what the paper reports. Bankruptcies (-100) are always the whole firm's.
+[The diamond](diamond.md) works through the rewards themselves.
+"""
+
+
+def tables_of_table_1(records: Iterable[RunRecord]) -> list[Table]:
+    """Return both halves of Table 1."""
+    found = collect(records)
+    return [table_1(found, summary) for summary in SUMMARIES]
+
+
+def write_page(records: Iterable[RunRecord], path: Path) -> list[Path]:
+    """Write the page, and its learning curves beside it; returns what was written.
+
+    Args:
+        records: of any submissions and tasks; those of the family are used.
+        path: of the page, a Markdown file.
+    """
+    found = collect(records)
+    tables = [table_1(found, summary) for summary in SUMMARIES]
+    more = [mean_field_gaps(found), mean_field_order(found), policies(found), costs(found), savings(found)]
+    more += [predictions(found), scaling(found), history(found)]
+    tables += [table for table in more if len(table.data)]
+    text = _INTRODUCTION.format(name=path.as_posix())
+    written = [path]
+    agents = most_compared(found)
+    if agents is not None:
+        picture = path.with_name(f"{path.stem}-curves.png")
+        with plots.style():
+            curves_figure(found, agents).savefig(picture, metadata={"Software": None}, dpi=120)
+        written.append(picture)
+        text += (
+            f"\n![Greedy returns against training episodes, {agents} agents, by topology]({picture.name})\n\n"
+            f"*Learning curves with {agents} agents: greedy return, mean over runs with 95% bootstrap bands.*\n"
+        )
+    atomic_write(path, (text + "\n" + render.markdown(tables, below=True)).encode())
+    return written
+
+
+def _learners(found: Cells) -> list[str]:
+    names = [f"{learner}-{summary}" for learner in LEARNERS for summary in SUMMARIES]
+    return [name for name in names if any(submission == name for submission, _ in found)]
+
+
+def most_compared(found: Cells) -> int | None:
+    """Return the team size with the most cells of the four learners, the larger if several have; None without any."""
+    names = _learners(found)
+    sizes = Counter(place.agents for name, place in found if name in names and place.topology in TOPOLOGIES)
+    return max(sizes, key=lambda agents: (sizes[agents], agents), default=None)
+
+
+def curves_figure(found: Cells, agents: int) -> Figure:
+    """Draw the four learners' curves with this many agents, a panel for each topology that was played."""
+    names = _learners(found)
+    palette = colours(names)
+    shown = [t for t in TOPOLOGIES if any((name, Place(t, agents)) in found for name in names)]
+    columns = min(3, len(shown))
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(4.6 * columns, 3.0 * rows), layout="constrained")
+    for place, topology in enumerate(shown):
+        ax = figure.add_subplot(rows, columns, place + 1)
+        present = {
+            name: found[name, Place(topology, agents)] for name in names if (name, Place(topology, agents)) in found
+        }
+        optimum = next(iter(present.values())).optimum
+        curves = {name: curve(cell.runs) for name, cell in present.items()}
+        learning_curves(curves, ax, SEED, palette, {"optimum": optimum}, label="return")
+        # A bankrupt firm loses tens of thousands; what matters lies between nothing and the optimum.
+        ax.set_ylim(bottom=max(0.0, ax.get_ylim()[0]))
+        ax.set_title(topology)
+    return figure
