@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from leaderboard.commands.figures import figures
+from leaderboard.commands.reproduce import reproduce
 from leaderboard.commands.run import run
 from leaderboard.commands.table import submit, table
 from leaderboard.commands.tasks import dataset, play, tasks
@@ -26,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (tasks, run, table, figures, submit, dataset, play):
+for command in (tasks, run, table, figures, reproduce, submit, dataset, play):
     app.command()(command)
 
 
