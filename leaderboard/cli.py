@@ -14,6 +14,7 @@ from rich.text import Text
 from leaderboard.commands.figures import figures
 from leaderboard.commands.reproduce import reproduce
 from leaderboard.commands.run import run
+from leaderboard.commands.site import site
 from leaderboard.commands.table import submit, table
 from leaderboard.commands.tasks import dataset, play, tasks
 
@@ -27,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (tasks, run, table, figures, reproduce, submit, dataset, play):
+for command in (tasks, run, table, figures, site, reproduce, submit, dataset, play):
     app.command()(command)
 
 

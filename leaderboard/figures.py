@@ -25,7 +25,7 @@ from leaderboard.statistics import FLOOR, METRICS, Array, clip, interval_estimat
 
 # More submissions than this in one figure are a tangle; the best are drawn, and the caption says so.
 MOST = 12
-WIDTH, HEIGHT = 5.0, 3.3  # inches; two side by side fill a page, and one fills a telephone
+WIDTH, HEIGHT = 4.3, 2.9  # inches; two side by side fill a page, and one can be read on a telephone
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,9 @@ class Drawer:
         """Draw what compares submissions over all ranked tasks; nothing if none is complete."""
         if not self.scores:
             return []
-        drawn = [self._intervals(), self._profiles(), self._efficiency(), self._seconds()]
-        return drawn[:2] + ([self._improvements()] if len(self.scores) > 1 else []) + drawn[2:]
+        with plots.style():
+            drawn = [self._intervals(), self._profiles(), self._efficiency(), self._seconds()]
+            return drawn[:2] + ([self._improvements()] if len(self.scores) > 1 else []) + drawn[2:]
 
     def curves(self, task_id: str) -> Picture | None:
         """Draw the learning curves on one task; None if nobody finished a run."""
@@ -95,11 +96,12 @@ class Drawer:
         best = sorted(found, key=lambda name: (-found[name].values[:, -1].mean(), name))[:MOST]
         chosen = {name: found[name] for name in sorted(best, key=list(self.palette).index)}
         scored = task_id in self.board.references
-        figure, ax = _canvas()
-        learning_curves(
-            chosen, ax, self.board.seed, self.palette, {"reference": 1.0, "trivial": 0.0} if scored else None,
-            label="score" if scored else "return",
-        )  # fmt: skip
+        with plots.style():
+            figure, ax = _canvas()
+            learning_curves(
+                chosen, ax, self.board.seed, self.palette, {"reference": 1.0, "trivial": 0.0} if scored else None,
+                label="score" if scored else "return",
+            )  # fmt: skip
         what = f"{'Score' if scored else 'Return'} against training episodes"
         return Picture(
             f"curves-{task_id}",
@@ -123,7 +125,7 @@ class Drawer:
     def _intervals(self) -> Picture:
         board, names = self.board, list(self.scores)
         found = {name: interval_estimates(self.scores[name], board.seed, board.resamples) for name in names}
-        figure = Figure(figsize=(2 * WIDTH, 0.9 + 0.27 * len(names)), layout="constrained")
+        figure = Figure(figsize=(2.3 * WIDTH, 0.9 + 0.27 * len(names)), layout="constrained")
         for ax, metric in zip(np.atleast_1d(figure.subplots(1, len(METRICS), sharey=True)), METRICS, strict=True):
             label = f"{metric} (less is better)" if metric == "optimality gap" else metric
             plots.interval_estimates({name: found[name][metric] for name in names}, ax, self.palette, label)
