@@ -14,16 +14,20 @@ believes them. ``README.md`` lists what was changed and what each change is wort
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from baselines.belief import BeliefForm
+from baselines.belief_cache import prepare_belief
 from baselines.exact_belief import ExactBelief
 from baselines.hysteretic_iql import return_unit
-from baselines.i2q_networks import Networks, largest_return, slope_of
-from baselines.losses import chosen, forward_loss, ideal_values, lambda_returns, masked_mean, regression_loss
+from baselines.i2q_networks import Networks, foreseen, report, start_value
+from baselines.i2q_rules import States, by_expectile, by_forward_model
+from baselines.losses import chosen, masked_mean, regression_loss
 from baselines.networks import clip_gradients, polyak
+from baselines.pretraining import Pretraining
 from baselines.recurrent import scaling
 from baselines.replay import Replay, Sequences
 from baselines.summaries import Belief, BeliefHistory, BeliefPolicy, GRUHistory, ObservationHistory, ValuePolicy
@@ -32,18 +36,51 @@ from benchmark.episodes.rollout import Episodes
 from benchmark.harness.protocol import Setting, per_run
 from benchmark.measures.posterior import exact_posterior
 
-# A run whose greedy value at the start is above the largest return by more than this share has diverged.
-TOLERANCE = 0.1
+# The released code's numbers and choices (with one transition for each of a batch's episodes).
+AS_RELEASED: dict[str, Any] = {
+    "gamma": 0.99,
+    "trace": 0.0,
+    "learning_rate_end": 1e-3,
+    "target_rate": 0.005,
+    "gradient_limit": 1e9,
+    "exploration_share": 1.0,
+    "persistence": 0.0,
+    "updates_per_episode": 10.0,
+    "batch": 128,
+    "window": 1,
+    "capacity": 10_000,
+    "input_scale": 0.0,
+    "optimism": 0.0,
+    "foresees": "observation",
+    "slips": True,
+}
+
+
+class Parts(NamedTuple):
+    """What a learner is made of."""
+
+    networks: Networks
+    encode: Callable[[Episodes], Tensor]  # episodes to what the replay holds, [B, T + 1, N, ...]
+    policy: Callable[..., ValuePolicy]  # of networks, and arguments for exploration
 
 
 @dataclass(frozen=True)
 class I2Q:
-    """What both learners share. Hyper-parameters not listed here mean what they mean in ``RecHystIQL``.
+    """What both learners share. Hyper-parameters that are not listed mean what they mean in ``RecHystIQL``.
 
     Attributes:
         window: steps that a batch takes of each episode, from any step on; 0 takes whole episodes.
+        input_scale: as there; 0 leaves inputs as they are.
         optimism: lambda, how much ``f`` prefers what is worth more, in units of the mean ``|Qss|`` of the batch.
-        foresees: what of ``x`` Qss and ``f`` are about.
+        foresees: what of ``x`` Qss and ``f`` are about, see ``foreseen``.
+        form: ``"forward"`` has ``f``. ``"expectile"`` is the form of I2Q's own recurrent release: a value ``V(x)`` at
+            an expectile of ``Qss(x, x')`` stands for the best next state, and nothing is proposed.
+        tau: that expectile.
+        mix: the share of ``V`` in the targets of Q, in the expectile form; the rest is double Q-learning.
+        slips: make the released code's slips: ends are bootstrapped through, the belief that follows is the one that
+            was there before, ``f`` predicts states and not changes, the last action is never explored, the latest
+            weights act.
+        preset: ``"as-released"`` puts ``AS_RELEASED`` in the place of whatever is set.
     """
 
     gamma: float = 0.97
@@ -64,27 +101,41 @@ class I2Q:
     width: int = 128
     input_scale: float = 2.0
     optimism: float = 0.1
-    foresees: Literal["state", "observation", "positions"] = "state"
+    foresees: str = "state"
+    form: Literal["forward", "expectile"] = "forward"
+    tau: float = 0.52
+    mix: float = 0.2
+    slips: bool = False
+    preset: Literal["", "as-released"] = ""
 
-    def build(self, setting: Setting) -> tuple[Networks, Callable[[Episodes], Tensor], Callable[..., ValuePolicy]]:
-        """Return networks, what turns episodes into what the replay holds, and what makes networks a policy."""
+    def __post_init__(self) -> None:
+        for name, allowed in (("form", ("forward", "expectile")), ("preset", ("", "as-released"))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"i2q: {name}={getattr(self, name)!r} is unknown; allowed: {', '.join(allowed[-2:])}")
+
+    def build(self, setting: Setting) -> Parts:
+        """Return what to learn with."""
         raise NotImplementedError
 
     def train(self, setting: Setting) -> Iterator[Policy]:
         """Train R x N stacked networks; yield the greedy policy of the target networks after every round."""
+        if self.preset:
+            yield from replace(self, preset="", **AS_RELEASED).train(setting)
+            return
         online, encode, policy = self.build(setting)
         target = copy.deepcopy(online).requires_grad_(False)
         optimiser = torch.optim.Adam(online.parameters(), fused=True)
         replay = Replay(setting.run_keys, min(self.capacity, setting.budget))
         collect = min(self.collect, max(1, setting.budget // 20))
+        explored = online.actions - self.slips
         # The target network is a running average of the online one: its greedy policy is the steadier of the two.
-        greedy = policy(target)
+        greedy = policy(online if self.slips else target)
         unit = torch.ones(setting.runs, 1, 1, 1)
         facts: dict[str, Tensor] = {}
         yield greedy
         while setting.remaining:
-            episodes = min(collect, setting.remaining)
-            played = setting.rollout(policy(online, self.epsilon_at(setting.progress), self.persistence), episodes)
+            behaviour = policy(online, self.epsilon_at(setting.progress), self.persistence, explored)
+            played = setting.rollout(behaviour, min(collect, setting.remaining))
             if replay.size == 0:
                 unit = return_unit(played, setting.runs)
             rewards = (per_run(played.rewards, setting.runs) / unit).flatten(0, 1)
@@ -100,8 +151,7 @@ class I2Q:
                 optimiser.step()
                 polyak(target, online, self.target_rate)
                 setting.count_updates(1)
-            facts["start_value"] = start_value(online, stored) * unit[..., 0, 0]
-            report(setting, facts)
+            report(setting, facts | {"start_value": start_value(online, stored) * unit[..., 0, 0]})
             yield greedy
 
     def epsilon_at(self, progress: float) -> float:
@@ -114,31 +164,37 @@ class I2Q:
         return self.learning_rate + (self.learning_rate_end - self.learning_rate) * progress
 
     def loss(self, online: Networks, target: Networks, batch: Sequences) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the sum of each network's three losses, ``[R, N]``, and what there is to say about them.
+        """Return the sum of each network's losses, ``[R, N]``, and what there is to say about them, ``[R, N]`` each.
 
-        ``L_f = |x' - f(x, a)|^2 - lambda Qss^-(x, f(x, a))``; ``L_Qss = (Qss(x, x') - G)^2`` with the lambda-returns
-        ``G`` of rewards and ``V(x') = Qss^-(x', f(x', argmax Q(x', .)))``;
-        ``L_Q = (Q(x, a) - max{Qss^-(x, x'), Qss^-(x, f(x, a))})^2``. All states are those of the target network but
-        Q's own: its loss alone teaches a GRU.
+        All states are those of the target network but Q's own: its loss alone teaches a GRU.
         """
         x, s = online.states(batch.observations, batch.actions), target.states(batch.observations, batch.actions)
-        before, after = online.part(s[..., :-1, :]), online.part(s[..., 1:, :])
+        if self.slips:
+            batch = batch._replace(discount=torch.ones_like(batch.discount))
         q = online.q(x)
-        proposed = online.propose(s[..., :-1, :], batch.actions)
-        hoped, slope = slope_of(lambda y: target.worth(before, y), proposed)
-        with torch.no_grad():
-            seen = target.worth(before, after)
-            size = masked_mean(seen.abs(), batch.mask).clamp(min=1e-3)[..., None, None, None]
-            best = online.propose(s[..., 1:, :], q[..., 1:, :].argmax(-1))
-            values = target.worth(after, best)
-            returns = lambda_returns(batch.rewards, self.gamma * batch.discount, values, self.trace)
-        losses = {
-            "loss_f": forward_loss(proposed, after, self.optimism / size * slope, batch.mask),
-            "loss_qss": regression_loss(online.worth(before, after), returns, batch.mask),
-            "loss_q": regression_loss(chosen(q[..., :-1, :], batch.actions), ideal_values(seen, hoped), batch.mask),
-        }
+        states = States(q, s, batch)
+        if self.form == "forward":
+            stale = online.observation if self.slips else None
+            losses, ideal, hope = by_forward_model(online, target, states, self.gamma, self.trace, self.optimism, stale)
+        else:
+            losses, ideal, hope = by_expectile(online, target, states, self.gamma, self.trace, self.tau, self.mix)
+        losses["loss_q"] = regression_loss(chosen(q[..., :-1, :], batch.actions), ideal, batch.mask)
         facts = {name: values.detach() for name, values in losses.items()}
-        return torch.stack(list(losses.values())).sum(0), facts | {"hope": masked_mean(hoped - seen, batch.mask)}
+        return torch.stack(list(losses.values())).sum(0), facts | {"hope": masked_mean(hope, batch.mask)}
+
+    def networks(self, setting: Setting, size: int, hidden: int = 0) -> Networks:
+        """Return networks for ``x`` of length ``size + hidden``."""
+        entries = foreseen(self.foresees, setting.task.observation_layout, size + hidden, setting.device)
+        return Networks(
+            setting.run_keys,
+            setting.task,
+            size,
+            self.width,
+            entries,
+            hidden=hidden,
+            expectile=self.form == "expectile",
+            residual=not self.slips,
+        )
 
 
 @dataclass(frozen=True)
@@ -146,29 +202,40 @@ class BeliefI2Q(I2Q):
     """Belief-I2Q: ``x = [o, b]``.
 
     Attributes:
-        belief: a belief learned on the offline dataset before, the exact posterior, or none at all.
+        belief: learned on the offline dataset before, the exact posterior, or none at all.
+        samples: m, decodings of a learned belief that are averaged.
+        beta: weight of the divergence when it is learned, see ``Pretraining``.
         variance: whether ``b`` has standard deviations besides means.
     """
 
-    belief: Literal["learned", "exact", "none"] = "exact"
+    belief: Literal["learned", "exact", "none"] = "learned"
+    samples: int = 2
+    beta: float = 8.0
     variance: bool = True
 
-    def build(self, setting: Setting) -> tuple[Networks, Callable[[Episodes], Tensor], Callable[..., ValuePolicy]]:
+    def build(self, setting: Setting) -> Parts:
         """See ``I2Q``."""
-        task, scale = setting.task, scaling(setting.task.observation_layout, self.input_scale, setting.device)
+        scale = scaling(setting.task.observation_layout, self.input_scale, setting.device)
         if self.belief == "none":
-            history = ObservationHistory(scale)
-            kind = ValuePolicy
-        else:
-            history = BeliefHistory(self.believe(setting), scale, self.input_scale, self.variance)
-            kind = BeliefPolicy
-        kept = foreseen(self.foresees, setting, history.size)
-        networks = Networks(setting.run_keys, task, history.size, self.width, kept)
-        return networks, history.encode, lambda nets, *exploration: kind(nets.q, history, *exploration)
+            memoryless = ObservationHistory(scale)
+            networks = self.networks(setting, memoryless.size)
+            return Parts(networks, memoryless.encode, lambda nets, *explore: ValuePolicy(nets.q, memoryless, *explore))
+        history = BeliefHistory(self.believe(setting), scale, self.input_scale, self.variance)
+        networks = self.networks(setting, history.size)
+        return Parts(networks, history.encode, lambda nets, *explore: BeliefPolicy(nets.q, history, *explore))
 
     def believe(self, setting: Setting) -> Belief:
-        """Return the belief."""
-        return ExactBelief(setting.task, exact_posterior(setting.task), setting.device)
+        """Return the belief, frozen.
+
+        Raises:
+            ValueError: if there is none of that name, or none for the task.
+        """
+        if self.belief == "exact":
+            return ExactBelief(setting.task, exact_posterior(setting.task), setting.device)
+        if self.belief != "learned":
+            raise ValueError(f"belief-i2q: belief={self.belief!r} is unknown; allowed: learned, exact, none")
+        loss = "as-released" if self.slips else "elbo"
+        return prepare_belief(setting, Pretraining(BeliefForm(samples=self.samples), loss, self.beta))
 
 
 @dataclass(frozen=True)
@@ -181,45 +248,14 @@ class RecI2Q(I2Q):
 
     hidden: int = 64
 
-    def build(self, setting: Setting) -> tuple[Networks, Callable[[Episodes], Tensor], Callable[..., ValuePolicy]]:
+    def build(self, setting: Setting) -> Parts:
         """See ``I2Q``."""
         if self.window:
             raise ValueError(f"rec-i2q: window={self.window} must be 0: memory starts where episodes start")
         task, scale = setting.task, scaling(setting.task.observation_layout, self.input_scale, setting.device)
-        size, actions = task.observation_layout.size, len(task.action_names)
-        kept = foreseen(self.foresees, setting, size + self.hidden)
-        networks = Networks(setting.run_keys, task, size, self.width, kept, hidden=self.hidden)
+        networks = self.networks(setting, task.observation_layout.size, self.hidden)
 
-        def policy(nets: Networks, epsilon: float = 0.0, persistence: float = 0.0) -> ValuePolicy:
-            return ValuePolicy(nets.q, GRUHistory(nets.gru, scale, actions), epsilon, persistence)
+        def policy(nets: Networks, *explore: Any) -> ValuePolicy:
+            return ValuePolicy(nets.q, GRUHistory(nets.gru, scale, nets.actions), *explore)
 
-        return networks, lambda played: scale(played.observations), policy
-
-
-def foreseen(what: str, setting: Setting, size: int) -> Tensor | None:
-    """Return the entries of ``x`` that Qss and f are about; None is all of them."""
-    layout = setting.task.observation_layout
-    if what == "state":
-        return None
-    if what == "observation":
-        return torch.arange(layout.size, device=setting.device)
-    seen = [i for name, where in layout.slices.items() if "position" in name for i in range(where.start, where.stop)]
-    return torch.tensor([*seen, *range(layout.size, size)], device=setting.device)
-
-
-@torch.no_grad()
-def start_value(networks: Networks, stored: Tensor) -> Tensor:
-    """Return each network's mean greedy value at the start of episodes ``[B, T + 1, N, O]``, ``[R, N]``."""
-    first = stored[:, :1].unflatten(0, (networks.q.runs, -1)).permute(0, 3, 1, 2, 4)
-    x = networks.states(first, torch.zeros_like(first[..., :0, 0], dtype=torch.int64))
-    return networks.q(x).amax(-1).mean((2, 3))
-
-
-def report(setting: Setting, facts: dict[str, Tensor]) -> None:
-    """Note each run's facts ``[R, N]``, averaged over agents, and whether its values have left what can be."""
-    largest = largest_return(setting.task_id)
-    for run in range(setting.runs):
-        for name, values in facts.items():
-            setting.note(run, **{name: float(values[run].mean())})
-        beyond = setting.notes[run]["start_value"] > largest + TOLERANCE * abs(largest)
-        setting.note(run, diverged=bool(setting.notes[run].get("diverged", False) or beyond))
+        return Parts(networks, lambda played: scale(played.observations), policy)

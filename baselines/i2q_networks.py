@@ -1,6 +1,5 @@
-"""The networks of I2Q, and how much any return can be."""
+"""The networks of I2Q, what they are about, and whether their values are still possible."""
 
-from collections.abc import Callable
 from math import inf
 
 import torch
@@ -8,8 +7,15 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from baselines.networks import GRU, MLP
+from benchmark.harness.protocol import Setting
 from benchmark.measures.references import reference
-from benchmark.tasks.task import Task, one_hot
+from benchmark.tasks.task import Layout, Task, one_hot
+
+# A run whose greedy value at the start is above the largest return by more than this share of it has diverged.
+TOLERANCE = 0.1
+FORESEEN = ("state", "compact", "observation")
+# Fields with more entries than this are pictures: most of what they show follows from what is believed.
+PICTURE = 50
 
 
 class Networks(nn.Module):
@@ -40,6 +46,7 @@ class Networks(nn.Module):
     ) -> None:
         super().__init__()
         agents, self.actions = task.agents, len(task.action_names)
+        self.observation = task.observation_layout.size  # x begins with it
         self.foreseen, self.residual = foreseen, residual
         if hidden:
             self.gru = GRU(run_keys, agents, size + self.actions, hidden, "history")
@@ -77,12 +84,43 @@ class Networks(nn.Module):
         return self.v(y)[..., 0]
 
 
-def slope_of(worth: Callable[[Tensor], Tensor], proposed: Tensor) -> tuple[Tensor, Tensor]:
-    """Return ``worth(proposed)`` and its gradient with respect to ``proposed``, both without gradient."""
-    argument = proposed.detach().requires_grad_()
-    values = worth(argument)
-    (slope,) = torch.autograd.grad(values.sum(), argument)
-    return values.detach(), slope
+def foreseen(what: str, layout: Layout, size: int, device: torch.device | str = "cpu") -> Tensor | None:
+    """Return the entries of ``x`` that Qss and ``f`` are about; None is all of them.
+
+    Args:
+        what: ``"state"``, all of ``x``; ``"compact"``, ``x`` without the observation's pictures (fields of more than
+            ``PICTURE`` entries); ``"observation"``, ``x`` without the summary.
+        layout: of the observation, with which ``x`` begins.
+        size: X.
+        device: of the result.
+
+    Raises:
+        ValueError: if ``what`` is none of these.
+    """
+    if what not in FORESEEN:
+        raise ValueError(f"i2q: foresees={what!r} is unknown; allowed: {', '.join(FORESEEN)}")
+    fields = [layout.slices[field.name] for field in layout.fields if what == "observation" or field.size <= PICTURE]
+    entries = [entry for where in fields for entry in range(where.start, where.stop)]
+    entries += [] if what == "observation" else list(range(layout.size, size))
+    return None if what == "state" or len(entries) == size else torch.tensor(entries, device=device)
+
+
+@torch.no_grad()
+def start_value(networks: Networks, stored: Tensor) -> Tensor:
+    """Return each network's mean greedy value at the start of episodes ``[B, T + 1, N, O]``, ``[R, N]``."""
+    first = stored[:, :1].unflatten(0, (networks.q.runs, -1)).permute(0, 3, 1, 2, 4)
+    x = networks.states(first, torch.zeros_like(first[..., :0, 0], dtype=torch.int64))
+    return networks.q(x).amax(-1).mean((2, 3))
+
+
+def report(setting: Setting, facts: dict[str, Tensor]) -> None:
+    """Note each run's facts ``[R, N]``, averaged over agents, and whether it has ever valued what cannot be."""
+    largest = largest_return(setting.task_id)
+    limit = largest + TOLERANCE * abs(largest)
+    for run in range(setting.runs):
+        values = {name: float(entry[run].mean()) for name, entry in facts.items()}
+        before = setting.notes[run].get("diverged", False)
+        setting.note(run, **values, diverged=before or not values["start_value"] <= limit)
 
 
 def largest_return(task_id: str) -> float:

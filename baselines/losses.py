@@ -149,6 +149,27 @@ def ideal_values(played: Tensor, proposed: Tensor) -> Tensor:
     return torch.maximum(played, proposed).detach()
 
 
+def expectile_loss(estimates: Tensor, targets: Tensor, mask: Tensor, tau: float) -> Tensor:
+    """Return each network's expectile loss: ``L = mean_t w_t (y_t - estimate_t)^2``, ``w`` tau above and 1 - tau below.
+
+    The estimate rests at the mean of the targets if tau is 0.5, and nears the largest as tau nears 1. Source: Newey &
+    Powell, Econometrica 55, 1987; Kostrikov, Nair & Levine, ICLR 2022, equation 5.
+
+    Args:
+        estimates: float32 ``[R, N, B, T]``.
+        targets: float32 ``[R, N, B, T]``, without gradient.
+        mask: bool ``[R, B, T]``.
+        tau: 0 to 1.
+
+    Returns:
+        float32 ``[R, N]``.
+    """
+    assert estimates.shape == targets.shape, (estimates.shape, targets.shape)
+    assert not targets.requires_grad
+    errors = targets - estimates
+    return masked_mean(torch.where(errors.detach() >= 0, tau, 1.0 - tau) * errors.square(), mask)
+
+
 def forward_loss(predicted: Tensor, following: Tensor, slope: Tensor, mask: Tensor) -> Tensor:
     """Keep proposals near what follows, and draw them towards what is worth more.
 

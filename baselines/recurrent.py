@@ -25,9 +25,11 @@ class Scaling(NamedTuple):
 def scaling(layout: Layout, scale: float, device: torch.device | str = "cpu") -> Scaling:
     """Return the scaling that puts every entry's declared bounds at ``-scale`` and ``scale``.
 
-    Entries whose two bounds are equal become 0.
+    Entries whose two bounds are equal become 0. Scale 0 leaves everything as it is.
     """
     low, high = (torch.tensor(bound, dtype=torch.float32, device=device) for bound in layout.bounds())
+    if scale == 0:
+        return Scaling(torch.zeros_like(low), torch.ones_like(low))
     half_range = (high - low) / 2
     return Scaling((low + high) / 2, torch.where(half_range > 0, scale / half_range, 0.0))
 

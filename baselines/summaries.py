@@ -111,7 +111,7 @@ def belief_scaling(hidden: Hidden, scale: float) -> Scaling:
     """Return the scaling that puts every entry's bounds of a belief vector at ``-scale`` and ``scale``.
 
     Means lie between the least and the largest coordinate, standard deviations between 0 and half of that range,
-    probabilities between 0 and 1. What cannot vary becomes 0.
+    probabilities between 0 and 1. What cannot vary becomes 0. Scale 0 leaves everything as it is.
     """
     entries = list(hidden.coordinates.values())
     device = entries[0].places.device if entries else None
@@ -119,6 +119,8 @@ def belief_scaling(hidden: Hidden, scale: float) -> Scaling:
     high = torch.cat([entry.places.amax(0) for entry in entries]) if entries else torch.zeros(0)
     rest = torch.ones(hidden.features - 2 * hidden.dimensions, device=device)
     lowest = torch.cat((low, torch.zeros_like(low), torch.zeros_like(rest)))
+    if scale == 0:
+        return Scaling(torch.zeros_like(lowest), torch.ones_like(lowest))
     half_range = (torch.cat((high, (high - low) / 2, rest)) - lowest) / 2
     return Scaling(lowest + half_range, torch.where(half_range > 0, scale / half_range, 0.0))
 

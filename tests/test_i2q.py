@@ -9,8 +9,8 @@ from recall import Recall
 
 from baselines.belief import BeliefModel
 from baselines.exact_belief import ExactBelief
-from baselines.i2q import I2Q, BeliefI2Q, RecI2Q, foreseen, report
-from baselines.i2q_networks import Networks, largest_return
+from baselines.i2q import AS_RELEASED, I2Q, BeliefI2Q, RecI2Q
+from baselines.i2q_networks import Networks, foreseen, largest_return, report
 from baselines.networks import MLP
 from baselines.recurrent import scaling
 from baselines.replay import Sequences
@@ -240,14 +240,59 @@ def test_the_largest_return_is_known_for_perturbed_tasks_and_infinite_for_strang
 
 
 def kept(what: str, task: Task, size: int) -> Sequence[int] | None:
-    entries = foreseen(what, Setting("test", task, (0,), 1), size)
+    entries = foreseen(what, task.observation_layout, size)
     return None if entries is None else entries.tolist()
 
 
 def test_what_is_foreseen():
     assert kept("state", EscapeRoom(), 118) is None
+    assert kept("compact", EscapeRoom(), 118) == list(range(100, 118))
+    assert kept("compact", Oracle(), 17) is None
     assert kept("observation", Oracle(), 17) == list(range(12))
-    assert kept("positions", EscapeRoom(), 118) == list(range(100, 118))
+    with pytest.raises(ValueError, match="foresees='all'"):
+        kept("all", Oracle(), 17)
+
+
+def test_what_is_not_foreseen_does_not_count():
+    networks = Networks(
+        episode_keys("user", 0, 1),
+        EscapeRoom(),
+        104,
+        16,
+        foreseen("compact", EscapeRoom().observation_layout, 112),
+        hidden=8,
+    )
+    x = torch.rand(1, 2, 3, 112)
+    assert networks.part(x).shape[-1] == 12
+    assert networks.propose(x, torch.zeros(1, 2, 3, dtype=torch.int64)).shape[-1] == 12
+
+
+def test_the_expectile_form_learns_a_value_and_no_model():
+    setting, _ = train(replace(RECURRENT, form="expectile"), Recall(), (0, 1), 20)
+    assert setting.notes[0].keys() >= {"loss_v", "loss_qss", "loss_q"}
+    assert "loss_f" not in setting.notes[0]
+    with pytest.raises(ValueError, match="form='expectil'"):
+        replace(RECURRENT, form="expectil")
+
+
+def test_the_released_choices_are_one_word():
+    small = BeliefI2Q(belief="none", width=8, preset="as-released")
+    setting, policy = train(small, Recall(), (0,), 4)
+    assert setting.updates == 40
+    assert policy.history.step(torch.full((1, 2, 4), 0.7), None)[0].tolist() == torch.full((1, 2, 4), 0.7).tolist()
+    assert all(hasattr(small, name) for name in AS_RELEASED)
+
+
+def test_with_the_released_slips_ends_do_not_end_and_the_last_action_is_not_explored():
+    online, target = networks()
+    batch = random_batch(1, 0)
+    ends = batch._replace(discount=torch.zeros_like(batch.discount))
+    for slips in (True, False):
+        first, second = (replace(RECURRENT, slips=slips).loss(online, target, b)[0] for b in (batch, ends))
+        assert torch.equal(first, second) is slips
+    policy = untrained("recurrent", Oracle())
+    policy.epsilon, policy.explored = 1.0, 8
+    assert rollout(Oracle(), policy, episode_keys("user", 0, 40)).actions.max() == 7
 
 
 def test_memory_cannot_start_in_the_middle():

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from baselines.i2q_networks import slope_of
+from baselines.i2q_rules import slope_of
 from baselines.losses import (
     chosen,
     double_q_values,
+    expectile_loss,
     forward_loss,
     hysteretic_td_loss,
     hysteretic_weights,
@@ -173,3 +174,17 @@ def test_proposals_rest_at_the_mean_of_what_follows_plus_half_the_slope():
     forward_loss(shared, following, slope, mask).sum().backward()
     assert shared.grad is not None
     assert shared.grad.sum().item() == 0.0  # one proposal for both: 2 + 1 / 2
+
+
+def test_expectile_loss_by_hand():
+    # Errors 2 and -1 at tau 0.75: 0.75 * 4 + 0.25 * 1 = 3.25, halved.
+    mask = torch.tensor([True, True, False]).view(1, 1, 3)
+    assert expectile_loss(steps(1.0, 3.0, 9.0), steps(3.0, 2.0, 0.0), mask, 0.75).tolist() == [[1.625]]
+
+
+def test_the_expectile_of_two_values_lies_where_the_weighted_errors_balance():
+    # Of 0 and 4 at tau 0.75: 0.75 (4 - v) = 0.25 v, so v = 3.
+    estimate = torch.full((1, 1, 1, 2), 3.0, requires_grad=True)
+    expectile_loss(estimate, steps(0.0, 4.0), torch.ones(1, 1, 2, dtype=torch.bool), 0.75).sum().backward()
+    assert estimate.grad is not None
+    assert estimate.grad.sum().item() == 0.0
