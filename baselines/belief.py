@@ -49,7 +49,7 @@ class BeliefForm:
     latent: int | None = None
     samples: int = 2
     temperature: float = 0.5
-    embedding: int = 64
+    octaves: int = 0
     width: int = 64
     smallest_std: float = 0.05
 
@@ -98,10 +98,8 @@ class BeliefModel(nn.Module):
         self.head = GaussianHead(self.hidden, self.form.smallest_std) if gaussian else CategoricalHead(self.hidden)
         self.factor = observation_factor(task.observation_layout, run_keys.device)
         width = self.form.width
-        inputs = task.observation_layout.size + self.actions
-        if self.form.embedding:
-            self.embedding = Linear(run_keys, self.agents, inputs, self.form.embedding, "belief/embedding")
-        self.gru = GRU(run_keys, self.agents, self.form.embedding or inputs, width, "belief/history")
+        inputs = task.observation_layout.size * (1 + 2 * self.form.octaves) + self.actions
+        self.gru = GRU(run_keys, self.agents, inputs, width, "belief/history")
         sizes = (self.latent + width, width, width, self.head.outputs)
         self.decoder = MLP(run_keys, self.agents, sizes, "belief/decoder")
         if self.latent:
@@ -129,11 +127,13 @@ class BeliefModel(nn.Module):
             float32 ``[R, N, E, T + 1, H]``; entry ``t`` has seen observations up to ``t`` and actions before ``t``.
         """
         before = pad(one_hot(actions.long(), self.actions), (0, 0, 0, 0, 1, 0))
-        inputs = torch.cat((observations * self.factor, before), -1)
-        return self.gru(self._embed(inputs.permute(0, 3, 1, 2, 4)))
+        return self.gru(self._embed(observations, before).permute(0, 3, 1, 2, 4))
 
-    def _embed(self, inputs: Tensor) -> Tensor:
-        return torch.relu(self.embedding(inputs)) if self.form.embedding else inputs
+    def _embed(self, observations: Tensor, before: Tensor) -> Tensor:
+        scaled = observations * self.factor
+        angles = [scaled * (math.pi * 2**octave) for octave in range(self.form.octaves)]
+        waves = [wave for angle in angles for wave in (angle.sin(), angle.cos() - 1)]  # 0 stays 0
+        return torch.cat((scaled, *waves, before), -1)
 
     def infer(self, truth: Tensor, histories: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance of ``q(z | u, h)``, each ``[R, N, E, T, L]``.
@@ -158,8 +158,8 @@ class BeliefModel(nn.Module):
     @torch.no_grad()
     def step(self, observations: Tensor, memory: BeliefMemory) -> BeliefMemory:
         """See raw observations ``[B, N, O]``."""
-        inputs = torch.cat((observations * self.factor, memory.before), -1)
-        hidden = self.gru.step(self._embed(self._per_network(inputs)), memory.hidden)
+        inputs = self._per_network(self._embed(observations, memory.before))
+        hidden = self.gru.step(inputs, memory.hidden)
         return memory._replace(step=memory.step + 1, hidden=hidden)
 
     def with_actions(self, memory: BeliefMemory, actions: Tensor) -> BeliefMemory:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from baselines.losses import gaussian_nll
+from benchmark.measures.density import density_to_categorical
 from benchmark.tasks.task import HiddenVariable, one_hot
 
 GONE = (-1, -1)
@@ -114,7 +115,7 @@ class GaussianHead:
         return total
 
     def log_probabilities(self, outputs: Tensor) -> tuple[Tensor, ...]:
-        """Return each variable's log-probabilities ``[..., V]``: densities at the values, normalised over them."""
+        """Return each variable's log-probabilities ``[..., V]``, by the rule of ``benchmark.measures.density``."""
         mean, std, choices = self._read(outputs)
         result = []
         for i in range(len(self.hidden.variables)):
@@ -123,8 +124,7 @@ class GaussianHead:
                 continue
             number = list(self.hidden.coordinates).index(i)
             entry, where = self.hidden.coordinates[i], slice(2 * number, 2 * number + 2)
-            density = -gaussian_nll(mean[..., None, where], std[..., None, where], entry.places).sum(-1)
-            lattice = density.log_softmax(-1)
+            lattice = density_to_categorical(entry.places, mean[..., where], 2 * std[..., where].log())
             if entry.gone:
                 lattice = torch.cat((lattice + choices[i][..., :1], choices[i][..., 1:]), -1)
             result.append(lattice)

@@ -84,8 +84,8 @@ class Histories:
         self.observations = seen[:, :, :1].clone() if same else seen  # [E, T + 1, N or 1, O]
         self.actions = episodes.actions.to(torch.uint8)
         self.hidden = episodes.hidden.to(torch.int16)
-        # Which observations ask for a belief, bool [E, T + 1]. Not those after a terminal step: nobody acts on them, and
-        # they contradict the others (who stands on a box while the episode goes on knows that it is the wrong one).
+        # Which observations ask for a belief, bool [E, T + 1]. Not those after a terminal step: nobody acts on them,
+        # and they contradict the rest (who stands on a box while the episode goes on knows that it is the wrong one).
         self.mask = pad(episodes.mask & ~episodes.terminated, (1, 0), value=True)
 
     def take(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
