@@ -71,7 +71,7 @@ def ranking(runs: pd.DataFrame, board: Board) -> Table:
     if any(text["belief (prior)"] != cells.NOTHING for _, text in rows):
         notes.append("belief: accuracy on the hidden variables, beside that of a prior that sees nothing.")
     family = f", family {board.family}" if board.family else ""
-    return _table(f"Penumbra leaderboard, suite {board.suite.name}{family}", rows, notes)
+    return table_of(f"Penumbra leaderboard, suite {board.suite.name}{family}", rows, notes)
 
 
 def _estimates(runs: pd.DataFrame, board: Board) -> dict[str, dict[str, Estimate]]:
@@ -125,7 +125,7 @@ def incomplete(runs: pd.DataFrame, board: Board) -> Table:
     notes = [
         "A board ranks only submissions that have every run of every ranked task on it. Each family is a board too."
     ]
-    return _table("Incomplete: not on this board", rows, notes, ("submission", "missing"))
+    return table_of("Incomplete: not on this board", rows, notes, ("submission", "missing"))
 
 
 def _missing(lacking: Mapping[str, list[int]], board: Board) -> str:
@@ -153,7 +153,7 @@ def families(runs: pd.DataFrame, board: Board) -> Table:
     notes = [f"IQM of the scores of each family. Brackets: {_drawn(board)}.", f"Ranked tasks: {counts}."]
     if any(cells.NOTHING in text.values() for _, text in rows):
         notes.append(f"{cells.NOTHING}: lacks runs of that family.")
-    return _table("Families", rows, notes)
+    return table_of("Families", rows, notes)
 
 
 def improvement(runs: pd.DataFrame, board: Board) -> Table:
@@ -198,7 +198,7 @@ def task_table(runs: pd.DataFrame, board: Board, family: str | None = None) -> T
         "return: mean ± standard deviation over runs of the final greedy return; with noise: 5% random actions.",
         f"score: mean over runs, clipped below at {FLOOR:g}. Brackets: {_drawn(board)}.",
     ]
-    return _table(f"Tasks: {family}" if family else "Tasks", rows, notes)
+    return table_of(f"Tasks: {family}" if family else "Tasks", rows, notes)
 
 
 def _task_row(board: Board, task_id: str, name: str, played: pd.DataFrame) -> Row:
@@ -238,7 +238,7 @@ def scale(runs: pd.DataFrame, board: Board) -> Table:
         "Returns with score 0 (trivial: random, or one action for ever) and score 1 (reference: the best known policy "
         "that uses only what agents observe), and the optimum of whoever sees the full state."
     ]
-    return _table("Scale", rows, notes, ("task", "ranked"))
+    return table_of("Scale", rows, notes, ("task", "ranked"))
 
 
 def _mean(runs: pd.DataFrame, column: str) -> float:
@@ -252,9 +252,10 @@ def _drawn(board: Board) -> str:
     return f"{CONFIDENCE:.0%} percentile intervals, {how}"
 
 
-def _table(
+def table_of(
     title: str, rows: Iterable[Row], notes: Iterable[str], words: tuple[str, ...] = ("submission", "task")
 ) -> Table:
+    """Put rows into a table."""
     rows = list(rows)
     data = pd.DataFrame([numbers for numbers, _ in rows])
     text = pd.DataFrame([text for _, text in rows] or [{"submission": "none"}])

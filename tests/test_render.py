@@ -104,7 +104,7 @@ def test_every_glyph_is_its_own():
 def test_agents_stand_where_they_are_and_y_grows_upwards():
     image = show(square_board(5, 5, ()).cells, agents=((0, 0), (4, 3)))
     board = image[render._TITLE :, : render._MARGIN + 5 * 64]
-    low, high = (pixels_of(board, colour).mean(0) / 64 for colour in render._AGENTS[:2])
+    low, high = (pixels_of(board, colour).mean(0) / 64 for colour in render.AGENTS[:2])
     # Row 0 is at the top; a margin lies to the left.
     assert low.tolist() == pytest.approx([4.5, 0.5 + 16 / 64], abs=0.05)
     assert high.tolist() == pytest.approx([1.5, 4.5 + 16 / 64], abs=0.05)
@@ -122,7 +122,7 @@ def test_hexagonal_neighbours_are_equally_far():
 def test_every_agent_of_a_crowd_is_visible():
     image = show(square_board(3, 3, ()).cells, agents=((1, 1),) * 8)
     board = image[:, : render._MARGIN + 3 * 64]
-    for colour in render._AGENTS:
+    for colour in render.AGENTS:
         assert len(pixels_of(board, colour)) > 20
 
 
@@ -151,7 +151,7 @@ def test_the_legend_names_each_kind_once():
 def test_bars_are_as_long_as_their_value():
     def length(value):
         image = show(((0, 0),), bars=(Bar("group", value, 8, "green"),))
-        return np.ptp(pixels_of(image, render._COLOURS["green"])[:, 1]) + 1
+        return np.ptp(pixels_of(image, render.COLOURS["green"])[:, 1]) + 1
 
     assert [length(value) / length(8) for value in (2, 4, 6)] == pytest.approx([0.25, 0.5, 0.75], abs=0.02)
     assert length(9) == length(8)

@@ -15,7 +15,7 @@ _CELL: Colour = (1.0, 1.0, 1.0)
 _LINE: Colour = (0.82, 0.82, 0.80)
 _TINT = 0.2
 _INK: Colour = (0.15, 0.16, 0.18)
-_COLOURS: dict[str, Colour] = {
+COLOURS: dict[str, Colour] = {
     "red": (0.80, 0.22, 0.20),
     "green": (0.24, 0.60, 0.30),
     "blue": (0.27, 0.48, 0.75),
@@ -26,7 +26,7 @@ _COLOURS: dict[str, Colour] = {
     "pale": (0.80, 0.89, 0.94),
 }
 # Agents' colours, told apart by the colour-blind too; with more agents than colours they come round again.
-_AGENTS: tuple[Colour, ...] = (
+AGENTS: tuple[Colour, ...] = (
     (0.00, 0.45, 0.70),
     (0.84, 0.37, 0.00),
     (0.00, 0.62, 0.45),
@@ -97,7 +97,7 @@ class _Board:
 
 
 def _colour(colour: str | int) -> Colour:
-    return _AGENTS[colour % len(_AGENTS)] if isinstance(colour, int) else _COLOURS[colour]
+    return AGENTS[colour % len(AGENTS)] if isinstance(colour, int) else COLOURS[colour]
 
 
 def _draw(picture: Picture) -> np.ndarray:

@@ -1,0 +1,161 @@
+"""Figures of beliefs: scores against history length, with the exact posterior as the floor, and reliability."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from leaderboard.beliefs import POSTERIOR, PRIOR, Scores, TaskBeliefs
+from leaderboard.curves import label_ends
+from leaderboard.palette import Colour, colours, darker
+from leaderboard.plots import FAINT, INK, band, finish, style
+from leaderboard.statistics import Array, mean_estimate
+
+NAMES = {"nll": "NLL [nats]", "error": "error [cells]"}
+_FLOOR = "#111111"
+
+
+def history_curves(
+    task: TaskBeliefs, measure: str, ax: Axes, seed: int, palette: Mapping[str, Colour] | None = None
+) -> Axes:
+    """Draw a measure against history length: the mean over runs, with a 95% bootstrap band over whole runs.
+
+    The exact posterior is the floor, beneath which no belief gets but by luck; the prior is dashed. Bins of history
+    length double, and stand at equal distances.
+
+    Args:
+        task: the beliefs; runs without curves are left out.
+        measure: ``"nll"`` or ``"error"``.
+        ax: to draw on.
+        seed: of the bands.
+        palette: colour of each submission.
+    """
+    palette = palette or colours(sorted(task.runs))
+    ends: dict[str, tuple[float, Colour]] = {}
+    edges: Sequence[int] = ()
+    for name, runs in task.runs.items():
+        curves = [run["history"] for run in runs if run.get("history") and run["history"].get(measure)]
+        if len(curves) == len(runs):
+            edges = curves[0]["steps"]
+            values = np.array([curve[measure] for curve in curves], dtype=np.float64)
+            x = np.flatnonzero(~np.isnan(values).any(0))
+            estimate = mean_estimate(values[:, x], seed)
+            band(ax, x.astype(np.float64), estimate, palette, name)
+            ax.plot(x, estimate.point, "o", color=palette[name], markersize=4, zorder=3)
+            ends[name] = float(estimate.point[-1]), darker(palette[name])
+    for name, scores in task.ends.items():
+        edges = scores["history"]["steps"]
+        ends[name] = _draw_end(ax, name, np.array(scores["history"][measure], dtype=np.float64))
+    if len(edges):
+        ax.set_xticks(range(len(edges) - 1), [_between(low, high) for low, high in pairwise(edges)])
+        ax.set_xlim(-0.2, len(edges) - 1.8)
+    ax.set_xlabel("history length [steps]")
+    ax.set_ylabel(NAMES[measure])
+    ax.set_ylim(0, None)
+    ax.yaxis.set_major_locator(MaxNLocator(5))
+    label_ends(ax, ends)
+    return finish(ax)
+
+
+def _draw_end(ax: Axes, name: str, values: Array) -> tuple[float, Colour]:
+    x = np.arange(len(values))
+    if name == POSTERIOR:
+        ax.fill_between(x, 0, values, color="#000000", alpha=0.06, linewidth=0, zorder=1)
+    style = {PRIOR: (0, (4, 3)), POSTERIOR: "-"}[name]
+    ax.plot(x, values, color=FAINT if name == PRIOR else _FLOOR, linewidth=1.3, linestyle=style, zorder=4)
+    return float(values[~np.isnan(values)][-1]), FAINT if name == PRIOR else INK
+
+
+def _between(low: int, high: int) -> str:
+    return f"{low}" if high == low + 1 else f"{low}–{high - 1}"
+
+
+def reliability_curves(task: TaskBeliefs, ax: Axes, palette: Mapping[str, Colour] | None = None) -> Axes:
+    """Draw how often the most likely value is right, by how likely it is held: on the diagonal beliefs are honest.
+
+    A point stands for a tenth of the scale of confidence; its area is the share of beliefs in it. Below the diagonal
+    beliefs are too sure of themselves. Bins that hold less than 0.2% of the beliefs are left out.
+    """
+    palette = palette or colours(sorted(task.runs))
+    ax.plot([0, 1], [0, 1], color=FAINT, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
+    drawn: dict[str, tuple[Sequence[Scores], Colour]] = {
+        name: (runs, palette[name]) for name, runs in task.runs.items() if all(run.get("reliability") for run in runs)
+    }
+    if POSTERIOR in task.ends:
+        drawn[POSTERIOR] = [task.ends[POSTERIOR]], _FLOOR
+    for name, (runs, color) in drawn.items():
+        x, y, share = pooled_reliability(runs)
+        shown = share > 0.002
+        x, y, share = x[shown], y[shown], share[shown]
+        floor = name == POSTERIOR
+        ax.plot(x, y, color=color, linewidth=1.0 if floor else 1.5, zorder=2, alpha=0.8)
+        face = "white" if floor else color
+        ax.scatter(x, y, s=10 + 160 * share, color=face, edgecolor=color, linewidth=1.0, zorder=4 - floor, label=name)
+    ax.set_xlim(-0.03, 1.03)
+    ax.set_ylim(-0.03, 1.03)
+    ax.set_aspect("equal")
+    ax.set_xlabel("probability of the most likely value")
+    ax.set_ylabel("how often it is right")
+    return finish(ax)
+
+
+def pooled_reliability(runs: Sequence[Scores]) -> tuple[Array, Array, Array]:
+    """Return confidence, accuracy and share of each bin, all runs' beliefs taken together; NaN in empty bins."""
+    share, confidence, accuracy = (
+        np.array([run["reliability"][name] for run in runs], dtype=np.float64)
+        for name in ("share", "confidence", "accuracy")
+    )
+    total = share.sum(0)
+    weights = np.divide(share, total, out=np.zeros_like(share), where=total > 0)
+    empty = np.where(total > 0, 1.0, np.nan)
+    return (
+        np.nansum(weights * confidence, 0) * empty,
+        np.nansum(weights * accuracy, 0) * empty,
+        total / len(runs),
+    )
+
+
+def belief_figure(task: TaskBeliefs, seed: int, palette: Mapping[str, Colour] | None = None) -> Figure:
+    """Return the figure of one task: NLL and error against history length, and reliability."""
+    measures = [name for name in NAMES if _has(task, name)]
+    widths = [1.25] * len(measures) + [1.0]
+    figure = Figure(figsize=(1.1 + 3.4 * sum(widths), 3.2))
+    axes = figure.subplots(1, len(widths), width_ratios=widths, gridspec_kw={"wspace": 0.75})
+    for ax, measure in zip(axes, measures, strict=False):
+        history_curves(task, measure, ax, seed, palette)
+    axes[0].set_title(task.task_id)
+    reliability_curves(task, axes[-1], palette)
+    return figure
+
+
+def write_belief_figures(beliefs: Iterable[TaskBeliefs], folder: Path, palette: Mapping[str, Colour]) -> list[Path]:
+    """Draw one figure for each task into a folder, as PNG and SVG; returns the PNGs.
+
+    Args:
+        beliefs: the tasks.
+        folder: made if need be.
+        palette: colour of each submission.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    with style():
+        for task in beliefs:
+            figure = belief_figure(task, 0, palette)
+            written.append(folder / f"beliefs-{task.task_id.replace(':', '-')}.png")
+            save(figure, written[-1])
+    return written
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG and, beside it, as SVG; the same figure gives the same bytes."""
+    figure.savefig(path, metadata={"Software": None})
+    figure.savefig(path.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
+
+
+def _has(task: TaskBeliefs, measure: str) -> bool:
+    sources = [scores for runs in task.runs.values() for scores in runs] + list(task.ends.values())
+    return any(scores.get("history") and scores["history"].get(measure) for scores in sources)
