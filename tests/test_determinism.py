@@ -28,6 +28,8 @@ TASK_IDS = (
     "organization-star-9-v0",
     "organization-pair-v0",
     "gathering-v0:slip=0.2",
+    "escape-room-v0:sticky=0.2,dropout=0.1,noise=0.1",
+    "oracle-v0:hint=0.5",
     "organization-full-27-v0:slip=0.2",
 )
 EPISODES = 70

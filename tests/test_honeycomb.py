@@ -222,8 +222,8 @@ def test_episodes_are_the_same_in_another_process():
     [
         (lambda: HoneyComb(92), "team_size=92 is outside 1 to 91 agents"),
         (lambda: HoneyComb(0), "team_size=0 is outside 1 to 91 agents"),
-        (lambda: HoneyComb(1), "informed=2 is outside 1 to team_size=1"),
-        (lambda: HoneyComb(5, 0), "informed=0 is outside 1 to team_size=5"),
+        (lambda: HoneyComb(1), "informed=2 is outside 0 to team_size=1"),
+        (lambda: HoneyComb(5, -1), "informed=-1 is outside 0 to team_size=5"),
     ],
 )
 def test_teams_out_of_range_are_refused(make, message):

@@ -81,17 +81,25 @@ def play(task: Task, keys: Tensor, actions: Tensor) -> Trace:
 
 def _look(task: Task, state: Any, keys: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     batch = len(keys)
-    names = getattr(state, "_fields", None)
-    expect(names is not None, "a state is a NamedTuple", type(state).__name__, "a NamedTuple of tensors [B, ...]")
-    for name, entry in zip(names or (), state, strict=True):
-        has_batch = isinstance(entry, Tensor) and entry.shape[:1] == (batch,)
-        expect(has_batch, f"state.{name} has a batch axis", getattr(entry, "shape", type(entry)), f"[{batch}, ...]")
+    _check_state("state", state, batch)
     observations, vector, hidden = (_call(method, state) for method in (task.observe, task.state_vector, task.hidden))
     seen = (batch, task.agents, task.observation_layout.size)
     _check_tensor("observe(state)", observations, torch.float32, seen, keys)
     _check_tensor("state_vector(state)", vector, torch.float32, (batch, task.state_layout.size), keys)
     _check_tensor("hidden(state)", hidden, torch.int64, (batch, len(task.hidden_variables)), keys)
     return observations, vector, hidden
+
+
+def _check_state(what: str, state: Any, batch: int) -> None:
+    """Check that a state is a NamedTuple of tensors with a batch axis; the state of a transform holds a state."""
+    names = getattr(state, "_fields", None)
+    expect(names is not None, f"a {what} is a NamedTuple", type(state).__name__, "a NamedTuple of tensors [B, ...]")
+    for name, entry in zip(names or (), state, strict=True):
+        if isinstance(entry, tuple):
+            _check_state(f"{what}.{name}", entry, batch)
+            continue
+        has_batch = isinstance(entry, Tensor) and entry.shape[:1] == (batch,)
+        expect(has_batch, f"{what}.{name} has a batch axis", getattr(entry, "shape", type(entry)), f"[{batch}, ...]")
 
 
 def _call(method: Callable[..., Any], *arguments: Any) -> Any:
@@ -105,8 +113,9 @@ def _call(method: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _tensors(argument: Any, *, copy: bool = False) -> list[Tensor]:
-    entries = argument if isinstance(argument, tuple) else (argument,)
-    return [entry.clone() if copy else entry for entry in entries if isinstance(entry, Tensor)]
+    if isinstance(argument, tuple):
+        return [tensor for entry in argument for tensor in _tensors(entry, copy=copy)]
+    return [argument.clone() if copy else argument] if isinstance(argument, Tensor) else []
 
 
 def _check_tensor(what: str, value: Any, dtype: torch.dtype, shape: tuple[int, ...], keys: Tensor) -> None:

@@ -49,7 +49,7 @@ class HoneyComb(Task):
         random_start: start on different cells, uniform over the hexagon without its goals, and not at the centre.
 
     Raises:
-        ValueError: if the team exceeds the hexagon's 91 cells, or ``informed`` is not within 1 to ``team_size``.
+        ValueError: if the team exceeds the hexagon's 91 cells, or ``informed`` is not within 0 to ``team_size``.
     """
 
     team_size: int = 10
@@ -59,8 +59,8 @@ class HoneyComb(Task):
     def __post_init__(self) -> None:
         if not 1 <= self.team_size <= FIELD_CELLS:
             raise ValueError(f"honeycomb: team_size={self.team_size} is outside 1 to {FIELD_CELLS} agents")
-        if not 1 <= self.informed <= self.team_size:
-            raise ValueError(f"honeycomb: informed={self.informed} is outside 1 to team_size={self.team_size}")
+        if not 0 <= self.informed <= self.team_size:
+            raise ValueError(f"honeycomb: informed={self.informed} is outside 0 to team_size={self.team_size}")
 
     @property
     def agents(self) -> int:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from benchmark.tasks.board import KING_MOVES, Board, Cell, square_board
 from benchmark.tasks.picture import Mark, Picture
-from benchmark.tasks.streams import below, bits
+from benchmark.tasks.streams import below, bits, chance
 from benchmark.tasks.task import Field, HiddenVariable, Layout, Task, Transition
 
 SIZE = 21
@@ -60,14 +60,20 @@ class Oracle(Task):
             wrong boxes do nothing. If the right box is visited in the same step, it alone counts: the episode has
             ended well before the wrong lid is lifted.
 
+        hint_probability: that the oracle, visited for the first time, shows the right box; if not, it pays its bonus
+            and stays silent for ever.
+
     Raises:
-        ValueError: if the penalty is negative or not finite.
+        ValueError: if the penalty is negative or not finite, or the probability outside ``[0, 1]``.
     """
 
     random_start: bool = False
     wrong_box_penalty: float = 0.0
+    hint_probability: float = 1.0
 
     def __post_init__(self) -> None:
+        if not 0.0 <= self.hint_probability <= 1.0:
+            raise ValueError(f"oracle: hint_probability={self.hint_probability} is outside [0, 1]")
         if not (self.wrong_box_penalty >= 0.0 and math.isfinite(self.wrong_box_penalty)):
             raise ValueError(f"oracle: wrong_box_penalty={self.wrong_box_penalty} must be finite and at least 0")
 
@@ -124,7 +130,11 @@ class Oracle(Task):
         tables = _tables(self.wrong_box_penalty, state.cells.device)
         cells = tables.neighbours[state.cells, actions]
         case = torch.add(_situation(state), tables.visit[cells].sum(1), alpha=_SITUATIONS)
-        following = OracleState(cells, state.box, tables.oracle[case])
+        oracle = tables.oracle[case]
+        if self.hint_probability < 1.0:
+            speaks = chance(bits(keys, step, "hint", 1), self.hint_probability)[:, 0]
+            oracle = torch.where((oracle == SPEAKS) & ~speaks, SPENT, oracle)
+        following = OracleState(cells, state.box, oracle)
         return Transition(following, tables.reward[case], tables.terminated[case], actions)
 
     def observe(self, state: OracleState) -> Tensor:

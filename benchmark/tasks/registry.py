@@ -7,7 +7,7 @@ colon perturbs the task (``oracle-v0:slip=0.1``). Changing rules, rewards or ref
 import difflib
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from importlib.metadata import entry_points
 
@@ -17,7 +17,7 @@ from benchmark.tasks.honeycomb import HoneyComb
 from benchmark.tasks.oracle import Oracle
 from benchmark.tasks.organization import Organization
 from benchmark.tasks.organization_pair import OrganizationPair
-from benchmark.tasks.perturb import Slip, Transform
+from benchmark.tasks.perturb import Dropout, Noise, Slip, Sticky, Transform
 from benchmark.tasks.task import Task
 from benchmark.tasks.topology import TOPOLOGIES
 
@@ -106,9 +106,33 @@ _PATTERNS: tuple[tuple[re.Pattern[str], Callable[..., TaskSpec]], ...] = (
     (re.compile(r"honeycomb-n(\d+)-v0"), lambda n: _honeycomb(int(n))),
 )
 
-# What may follow the colon of an id.
+
+def _parameter(name: str) -> Callable[[Task, float], Task]:
+    """Return what sets a parameter of a task that has it; transforms do not."""
+
+    def change(task: Task, value: float) -> Task:
+        if isinstance(task, Transform):
+            raise ValueError("parameters of the task come before slip, sticky, dropout and noise")
+        kinds = {field.name: field.type for field in fields(task)}  # pyright: ignore[reportArgumentType]
+        if name not in kinds:
+            raise ValueError(f"{type(task).__name__} has no {name}")
+        whole = isinstance(getattr(task, name), int)
+        if whole and value != int(value):
+            raise ValueError(f"{name}={value} must be a whole number")
+        return replace(task, **{name: int(value) if whole else value})  # pyright: ignore[reportArgumentType]
+
+    return change
+
+
+# What may follow the colon of an id: parameters of the task first, then transforms in the order given.
 _PERTURBATIONS: dict[str, Callable[[Task, float], Task]] = {
-    "slip": lambda task, value: Slip(task, value),
+    "hint": _parameter("hint_probability"),
+    "informed": _parameter("informed"),
+    "reports": _parameter("noise"),
+    "slip": Slip,
+    "sticky": Sticky,
+    "dropout": Dropout,
+    "noise": Noise,
 }
 
 
@@ -167,7 +191,10 @@ def make_task(task_id: str) -> Task:
             number = float(value)
         except ValueError:
             raise ValueError(f"task_id={task_id!r}: {name}={value!r} is not a number") from None
-        task = _PERTURBATIONS[name](task, number)
+        try:
+            task = _PERTURBATIONS[name](task, number)
+        except ValueError as error:
+            raise ValueError(f"task_id={task_id!r}: {error}") from None
     return task
 
 

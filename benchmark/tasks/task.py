@@ -80,7 +80,7 @@ class HiddenVariable:
 class Transition(NamedTuple):
     """What one joint action leads to."""
 
-    state: Any  # the next state, a NamedTuple of tensors [B, ...]
+    state: Any  # the next state, a NamedTuple of tensors [B, ...] (a transform's may hold another state)
     reward: Tensor  # float32 [B, N]
     terminated: Tensor  # bool [B]; the horizon is not a termination unless the task says so here
     executed: Tensor  # int64 [B, N]; the actions that took effect (they differ from the chosen ones under slip)

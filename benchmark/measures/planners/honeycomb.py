@@ -112,7 +112,8 @@ class HoneyCombPolicy:
         leaders = cells[..., : self.informed]
         # The centre, which the uninformed are shown for the special goal, is no goal.
         told = tables.goal[self._cells(tables, observations[..., self.layout["special"]])[..., 0]]
-        arrived = tables.goal[leaders].amin(-1)
+        # With nobody to follow, one goal is as good as another.
+        arrived = tables.goal[leaders].amin(-1) if self.informed else torch.zeros_like(told)
         target = torch.where(memory.target != NO_GOAL, memory.target, torch.where(told != NO_GOAL, told, arrived))
         as_planned = memory.as_planned
         if memory.step > 0:
