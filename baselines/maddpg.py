@@ -1,0 +1,343 @@
+"""MADDPG and MADDPG++: centralised critics, decentralised actors, others' policies inferred from noisy reports.
+
+One learner; what stands for the other agents in the critic is a parameter: their joint action (``joint``: MADDPG), how
+many of them chose each action (``configuration``: MADDPG++ CF), or how many of the neighbours did (``neighbours``:
+MADDPG++ MF). Sources: Lowe, Wu, Tamar, Harb, Abbeel & Mordatch, *Multi-Agent Actor-Critic for Mixed
+Cooperative-Competitive Environments*, NeurIPS 2017 (with its inferred policies, section 4.2); arXiv 2106.09825, section
+3. Where this differs from them, ``README.md`` says so and why.
+
+What made it learn: an own action that enters the critic merged into the counts, and linearly (see ``Critic``); targets
+centred on a value of the public observation; counts measured in their running standard deviation; a short memory.
+"""
+
+import copy
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import huber_loss
+
+from baselines.maddpg_critic import Critic
+from baselines.networks import MLP, clip_gradients, polyak
+from baselines.organization import (
+    TablePolicy,
+    count_others,
+    heard,
+    learning_reward,
+    note_policy,
+    organization_task,
+    public_index,
+    public_size,
+    report_noise,
+)
+from baselines.others import Others
+from baselines.policy_losses import centred_targets, gumbel_softmax, inferred_policy_loss
+from baselines.steps import StepReplay
+from benchmark.episodes.policy import Policy
+from benchmark.episodes.rollout import Episodes
+from benchmark.harness.protocol import Setting, per_run
+from benchmark.tasks.organization import ACTIONS
+from benchmark.tasks.streams import below, bits, uniform
+from benchmark.tasks.task import one_hot
+
+# The settings of the released MADDPG (openai/maddpg); what it does not have is switched off.
+PUBLISHED: Mapping[str, Any] = {
+    "gamma": 0.95,
+    "actor_rate": 1e-2,
+    "critic_rate": 1e-2,
+    "batch": 1024,
+    "actor_batch": 1024,
+    "latest": 1_000_000,
+    "capacity": 1_000_000,
+    "target_rate": 0.01,
+    "gradient_limit": 0.5,
+    "logit_penalty": 1e-3,
+    "entropy": 0.0,
+    "collect": 3,
+    "updates": 1,
+    "floor": -math.inf,
+    "memory": 0.999,
+    "decay": False,
+    "merged": False,
+    "centred": False,
+    "huber": False,
+    "shared_critic": False,
+}
+
+
+@dataclass(frozen=True)
+class MADDPG:
+    """Hyper-parameters.
+
+    Attributes:
+        summary: what stands for the others: ``joint``, ``configuration`` or ``neighbours``.
+        reward: what agents learn from: ``team``, ``neighbourhood`` or ``individual``.
+        floor: the least that a step counts: bankruptcies (-100) are learned as no worse than this.
+        memory: of the actors' Adam for squared gradients (beta2); those of early bankruptcies are soon forgotten.
+        preset: ``default``, or ``published``, which sets everything named in ``PUBLISHED``.
+        gamma: discount per step.
+        actor_rate: learning rate of the actors (Adam).
+        critic_rate: learning rate of the critics (Adam).
+        inference_rate: learning rate of the inferred policies (Adam).
+        value_rate: share by which the centre moves at each critic update.
+        scale_rate: share by which the unit of counts moves at each critic update.
+        decay: whether the actors' learning rate falls linearly to 0.
+        entropy: weight of the actors' entropy at the start, times 1 / N: what one agent can change in a team's reward.
+        entropy_share: share of the budget over which it falls to 0, linearly.
+        inference_entropy: weight of the inferred policies' entropy.
+        temperature: of the relaxed actions.
+        logit_penalty: weight of the actors' mean squared logit.
+        batch: steps per critic update.
+        actor_batch: steps per actor update.
+        latest: how many of the latest steps actors learn from; what others did long ago is not what they do.
+        capacity: steps kept for replay.
+        collect: episodes of each run between two rounds of updates, at most a 500th of the budget.
+        updates: of critics and actors, in each round.
+        target_rate: share by which target networks follow at each critic update.
+        gradient_limit: largest Euclidean norm of one network's gradient.
+        hidden: units of each of the two hidden layers, of actors and critics.
+        merged: whether the own action enters the critic merged with the others', see ``Critic``.
+        centred: whether targets are centred, see ``centred_targets``.
+        huber: whether critics minimise the Huber loss, which bankruptcies do not dominate, or squares.
+        shared_critic: whether the agents of a run have one critic.
+    """
+
+    summary: str = "configuration"
+    reward: str = "team"
+    preset: str = "default"
+    floor: float = -4.0
+    memory: float = 0.99
+    gamma: float = 0.9
+    actor_rate: float = 1e-3
+    critic_rate: float = 3e-3
+    inference_rate: float = 0.03
+    value_rate: float = 0.3
+    scale_rate: float = 0.02
+    decay: bool = True
+    entropy: float = 0.27
+    entropy_share: float = 0.5
+    inference_entropy: float = 1e-3
+    temperature: float = 1.0
+    logit_penalty: float = 0.0
+    batch: int = 512
+    actor_batch: int = 128
+    latest: int = 300
+    capacity: int = 1500
+    collect: int = 10
+    updates: int = 3
+    target_rate: float = 0.05
+    gradient_limit: float = 10.0
+    hidden: int = 64
+    merged: bool = True
+    centred: bool = True
+    huber: bool = True
+    shared_critic: bool = True
+
+    def __post_init__(self) -> None:
+        if self.preset not in ("default", "published"):
+            raise ValueError(f"preset={self.preset!r} is unknown; allowed: default, published")
+
+    def train(self, setting: Setting) -> Iterator[Policy]:
+        """Train R x N actors and R or R x N critics, stacked; yield the actors' greedy policy after every round."""
+        settings = replace(self, **PUBLISHED) if self.preset == "published" else self
+        yield from _Training(settings, setting).rounds()
+
+
+class _Training:
+    """The networks of R runs and what is done to them, round by round."""
+
+    def __init__(self, settings: MADDPG, setting: Setting) -> None:
+        self.settings, self.setting = settings, setting
+        self.task = organization_task(setting.task, "maddpg")
+        self.layout, device = self.task.observation_layout, setting.device
+        self.view = Others(self.task, settings.summary)
+        runs, agents, publics = setting.runs, self.task.agents, public_size(self.layout)
+        self.critics = 1 if settings.shared_critic else agents
+        self.critic = Critic(setting.run_keys, self.view, publics, self.critics, settings.hidden, settings.merged)
+        self.actor = MLP(setting.run_keys, agents, (publics, settings.hidden, settings.hidden, len(ACTIONS)), "actor")
+        self.critic_target, self.actor_target = copy.deepcopy(self.critic), copy.deepcopy(self.actor)
+        self.inferred = nn.Parameter(torch.zeros(runs, agents, publics, len(ACTIONS), device=device))
+        self.value = torch.zeros(runs, self.critics, publics, device=device)
+        self.seen = torch.zeros(runs, publics, device=device)  # the share of each public observation
+        self.facts: dict[str, Tensor] = {}
+        self.replay = StepReplay(setting.run_keys, settings.capacity)
+        self.publics = torch.eye(publics, device=device).expand(runs, agents, -1, -1)
+        self.pure = torch.eye(len(ACTIONS), device=device)
+        self.noise = report_noise(self.task, device)
+        self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), lr=settings.critic_rate)
+        self.actor_optimiser = torch.optim.Adam(
+            self.actor.parameters(), lr=settings.actor_rate, betas=(0.9, settings.memory)
+        )
+        self.inference_optimiser = torch.optim.Adam([self.inferred], lr=settings.inference_rate)
+
+    def rounds(self) -> Iterator[Policy]:
+        """Play, learn, yield; until the budget is used."""
+        settings, setting = self.settings, self.setting
+        collect = min(settings.collect, max(1, setting.budget // 500))
+        yield TablePolicy(self.layout, self.policies(), greedy=True)
+        while setting.remaining:
+            behaviour = TablePolicy(self.layout, self.policies())
+            self.remember(setting.rollout(behaviour, min(collect, setting.remaining)))
+            for _ in range(settings.updates):
+                self.update_critics(self.replay.sample(settings.batch))
+                self.update_actors(self.replay.sample(settings.actor_batch, settings.latest))
+            setting.count_updates(settings.updates)
+            self.note()
+            yield TablePolicy(self.layout, self.policies(), greedy=True)
+
+    def note(self) -> None:
+        """Tell the greedy policy, the last losses, and how far the inferred policies are from the true ones."""
+        policies = self.policies()
+        note_policy(self.setting, policies)
+        error = self.inference_error(policies)
+        for run in range(self.setting.runs):
+            facts = {name: float(values[run].mean()) for name, values in self.facts.items()}
+            self.setting.note(run, **facts, predicted_policy_error=float(error[run]))
+
+    @torch.no_grad()
+    def inference_error(self, policies: Tensor) -> Tensor:
+        """Return the total variation between inferred and true mean policies of the others, ``[R]``.
+
+        Averaged over agents, and over public observations as often as they were seen lately.
+        """
+        chosen = policies.transpose(1, 2)  # [R, P, N, A]
+        true = count_others(self.task, chosen, self.view.local).transpose(1, 2)
+        true = true / true.sum(-1, keepdim=True)
+        distance = (self.inferred.softmax(-1) - true).abs().sum(-1).mean(1) / 2
+        return (distance * self.seen).sum(-1)
+
+    @torch.no_grad()
+    def policies(self) -> Tensor:
+        """Return what the actors do: probabilities ``[R, N, P, A]``."""
+        return self.actor(self.publics).softmax(-1)
+
+    def remember(self, episodes: Episodes) -> None:
+        """Store steps: the public observation before and after, who did what, what each learns from and heard."""
+        public = public_index(self.layout, episodes.observations[:, :, 0])
+        steps = {
+            "public": public[:, :-1],
+            "following": public[:, 1:],
+            "actions": episodes.actions.to(torch.uint8),
+            "rewards": learning_reward(self.task, episodes, self.settings.reward).clamp(min=self.settings.floor),
+            "reports": heard(self.task, episodes.observations[:, 1:], self.view.local),
+        }
+        runs = self.setting.runs
+        self.replay.add(**{name: per_run(values, runs).flatten(1, 2) for name, values in steps.items()})
+
+    def update_critics(self, batch: Mapping[str, Tensor]) -> None:
+        """Fit the inferred policies, then the critics, to sampled steps."""
+        settings = self.settings
+        self.infer(batch)
+        chosen = one_hot(batch["actions"].to(torch.int64), len(ACTIONS))
+        agent = self.viewers(chosen)
+        own, seen, rewards = (
+            self.of_viewers(values, agent) for values in (chosen, self.view.seen(chosen), batch["rewards"])
+        )
+        public, following = (batch[name][:, None].expand_as(agent) for name in ("public", "following"))
+        if settings.merged:
+            self.critic.measure(seen + self.view.place(own, agent), settings.scale_rate)
+        run = torch.arange(len(agent), device=agent.device)[:, None, None]
+        advantages = self.following_advantages()[run, agent, following]
+        after = self.value.gather(2, following)
+        target, centred = centred_targets(rewards, self.value.gather(2, public), after, advantages, settings.gamma)
+        if settings.centred:
+            self.centre(public, target)
+        error = self.critic(public, own, agent, seen) - centred
+        loss = (huber(error) if settings.huber else error.square()).mean(2)
+        self.critic_optimiser.zero_grad()
+        loss.sum().backward()
+        clip_gradients(self.critic.parameters(), settings.gradient_limit)
+        self.critic_optimiser.step()
+        polyak(self.critic_target, self.critic, settings.target_rate)
+        polyak(self.actor_target, self.actor, settings.target_rate)
+        self.facts["critic_loss"] = loss.detach()
+
+    def viewers(self, chosen: Tensor) -> Tensor:
+        """Return whose steps the critics learn from, int64 ``[R, K, S]``: each its agent's, a shared one anybody's."""
+        runs, count, agents, _ = chosen.shape
+        if self.critics == agents:
+            return torch.arange(agents, device=chosen.device)[:, None].expand(runs, -1, count)
+        return below(bits(self.setting.run_keys, self.replay.drawn, "viewers", count), agents)[:, None]
+
+    def of_viewers(self, values: Tensor, agent: Tensor) -> Tensor:
+        """Pick ``[R, S, N, ...]`` by viewers ``[R, K, S]``: ``[R, K, S, ...]``."""
+        run = torch.arange(len(agent), device=agent.device)[:, None, None]
+        return values[run, torch.arange(agent.shape[2], device=agent.device), agent]
+
+    def infer(self, batch: Mapping[str, Tensor]) -> None:
+        """Raise the likelihood of what was heard, under each agent's opinion of its others' mean policy."""
+        where = one_hot(batch["public"], self.publics.shape[-1])
+        self.seen = where.mean(1)
+        reports = torch.einsum("rsp,rsna->rnpa", where, batch["reports"])
+        loss = inferred_policy_loss(self.inferred, reports, self.noise, self.settings.inference_entropy)
+        self.inference_optimiser.zero_grad()
+        loss.sum().backward()
+        self.inference_optimiser.step()
+
+    @torch.no_grad()
+    def following_advantages(self) -> Tensor:
+        """Return ``A'`` ``[R, N, P]`` of the target actors' actions, if all others act as each agent infers."""
+        runs, agents, publics, actions = self.inferred.shape
+        seen = self.view.expected(self.inferred.softmax(-1))[..., None, :].expand(-1, -1, -1, actions, -1)
+        values = self.of_pure_actions(
+            self.critic_target,
+            torch.arange(publics, device=seen.device)[:, None].expand(runs, agents, -1, actions),
+            seen,
+        )
+        return (self.actor_target(self.publics).softmax(-1) * values).sum(-1)
+
+    def of_pure_actions(self, critic: Critic, public: Tensor, seen: Tensor) -> Tensor:
+        """Value each pure action: ``public [R, N, S, A]`` and ``seen [R, N, S, A, D]`` to ``[R, N, S, A]``."""
+        own = self.pure.expand(*public.shape, -1)
+        agent = torch.arange(public.shape[1], device=public.device)[:, None, None].expand_as(public)
+        shape = (public.shape[0], self.critics, -1)
+        rows = [public.reshape(shape), own.reshape(*shape, own.shape[-1]), agent.reshape(shape)]
+        return critic(*rows, seen.reshape(*shape, seen.shape[-1])).view(public.shape)
+
+    def centre(self, public: Tensor, target: Tensor) -> None:
+        """Move the value of each public observation towards the mean of its targets."""
+        where = one_hot(public, self.value.shape[-1])
+        count = where.sum(2)
+        mean = torch.einsum("rksp,rks->rkp", where, target) / count.clamp(min=1.0)
+        self.value = torch.where(count > 0, self.value.lerp(mean, self.settings.value_rate), self.value)
+
+    def update_actors(self, batch: Mapping[str, Tensor]) -> None:
+        """Raise the critics' opinion of the actors' relaxed actions."""
+        settings, setting = self.settings, self.setting
+        chosen = one_hot(batch["actions"].to(torch.int64), len(ACTIONS))
+        seen = self.view.seen(chosen).transpose(1, 2)  # [R, N, S, D]
+        public = batch["public"][:, None].expand(-1, seen.shape[1], -1)  # [R, N, S]
+        logits = self.actor(self.publics).gather(2, public[..., None].expand(-1, -1, -1, len(ACTIONS)))
+        draws = uniform(bits(setting.run_keys, self.replay.drawn, "gumbel", logits[0].numel())).view(logits.shape)
+        relaxed = gumbel_softmax(logits, draws, settings.temperature)
+        if settings.merged:
+            with torch.no_grad():
+                spread = (*public.shape, len(ACTIONS))
+                values = self.of_pure_actions(
+                    self.critic, public[..., None].expand(spread), seen[..., None, :].expand(*spread, -1)
+                )
+            value = (relaxed * values).sum(-1)
+        else:
+            agent = torch.arange(seen.shape[1], device=seen.device)[:, None].expand_as(public)
+            shape = (setting.runs, self.critics, -1)
+            rows = [public.reshape(shape), relaxed.reshape(*shape, len(ACTIONS)), agent.reshape(shape)]
+            value = self.critic(*rows, seen.reshape(*shape, seen.shape[-1])).view(public.shape)
+        policy = logits.softmax(-1)
+        entropy = -(policy * policy.clamp(min=1e-9).log()).sum(-1).mean(-1)
+        weight = settings.entropy / self.task.agents * max(0.0, 1 - setting.progress / settings.entropy_share)
+        loss = -value.mean(-1) - weight * entropy + settings.logit_penalty * logits.square().mean((-1, -2))
+        for group in self.actor_optimiser.param_groups:
+            group["lr"] = settings.actor_rate * ((1 - setting.progress) if settings.decay else 1)
+        self.actor_optimiser.zero_grad()
+        loss.sum().backward()
+        clip_gradients(self.actor.parameters(), settings.gradient_limit)
+        self.actor_optimiser.step()
+        self.facts["entropy"] = entropy.detach()
+
+
+def huber(error: Tensor) -> Tensor:
+    """Return ``e^2 / 2`` up to 1, ``|e| - 1 / 2`` beyond."""
+    return huber_loss(error, torch.zeros_like(error), reduction="none")
