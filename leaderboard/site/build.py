@@ -3,7 +3,7 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +13,7 @@ from urllib.parse import quote
 import jinja2
 
 from benchmark.harness.submission import MANIFEST, Submission, read_manifest
-from benchmark.harness.suites import SUITES
+from benchmark.harness.suites import SUITES, Suite
 from benchmark.tasks.registry import spec, task_ids
 from leaderboard.classes import CLASSES
 from leaderboard.figures import make_palette
@@ -21,7 +21,7 @@ from leaderboard.palette import DARK, LIGHT, darker
 from leaderboard.record import RunRecord
 from leaderboard.site.boards import TRACK, SuiteView, suite_view
 from leaderboard.site.drawing import inline
-from leaderboard.site.facts import curves, finished, submission_facts, task_facts
+from leaderboard.site.facts import curves, submission_facts, task_facts
 from leaderboard.site.words import Page, linked, slug
 from leaderboard.statistics import RESAMPLES
 from leaderboard.submission import write_records
@@ -43,28 +43,38 @@ class Builder:
     Args:
         records: everybody's, as ``submission.read_records`` returns them.
         search: folders of submissions, for manifests.
+        suites: whose boards are shown.
+        tasks: that have a page beside those of the suites and records; by default all that are listed.
         root: where ``docs/`` lies.
         resamples: of every interval.
     """
 
     def __init__(
-        self, records: Iterable[RunRecord], search: Sequence[Path], root: Path = ROOT, resamples: int = RESAMPLES
+        self,
+        records: Iterable[RunRecord],
+        search: Sequence[Path],
+        suites: Mapping[str, Suite] = SUITES,
+        tasks: Sequence[str] | None = None,
+        root: Path = ROOT,
+        resamples: int = RESAMPLES,
     ) -> None:
         self.records = tuple(sorted(records, key=lambda record: (record.suite, *record.cell)))
-        self.search, self.root, self.resamples = search, root, resamples
+        self.search, self.chosen, self.root, self.resamples = search, suites, root, resamples
         paths = sorted(path for folder in search for path in folder.glob(f"*/{MANIFEST}"))
         self.manifests: dict[str, Submission] = {path.parent.name: read_manifest(path) for path in paths}
         self.palette = make_palette(self.records, list(self.manifests))
         self.submissions = sorted({*self.manifests, *(record.submission for record in self.records)})
         played = sorted({record.task_id for record in self.records})
-        suites = (task_id for suite in SUITES.values() for task_id in suite.tasks)
-        self.tasks = list(dict.fromkeys((*task_ids(), *suites, *played)))
+        listed = task_ids() if tasks is None else tasks
+        self.tasks = list(dict.fromkeys((*listed, *(t for suite in suites.values() for t in suite.tasks), *played)))
         self.pages: dict[str, str] = {}
 
     @cached_property
     def suites(self) -> list[SuiteView]:
         """The boards of all suites."""
-        return [suite_view(suite, self.records, self.search, self.palette, self.resamples) for suite in SUITES.values()]
+        return [
+            suite_view(suite, self.records, self.search, self.palette, self.resamples) for suite in self.chosen.values()
+        ]
 
     @cached_property
     def front(self) -> SuiteView:
@@ -105,7 +115,7 @@ class Builder:
         for view in self.suites:
             if found := view.task(task_id):
                 picture = view.drawer.curves(task_id)
-                results.append((view, found, picture, picture and inline(picture)))
+                results.append((view, found, picture, picture and inline(picture, view.suite.name)))
         self._page(task_page(task_id), "task.html", facts=task_facts(task_id), results=results)
 
     def _submission(self, name: str) -> None:
@@ -141,7 +151,7 @@ class Builder:
         )
         environment.filters |= {"linked": linked, "slug": slug, "number": _number}
         environment.globals |= {
-            "classes": CLASSES, "documents": DOCUMENTS, "finished": finished, "suites": SUITES, "track": TRACK,
+            "classes": CLASSES, "documents": DOCUMENTS,  "suites": self.chosen, "track": TRACK,
             "task_page": lambda task_id: quote(task_page(task_id)),
             "submission_page": lambda name: quote(submission_page(name)),
             "records_file": lambda name: quote(records_file(name)),
@@ -188,7 +198,7 @@ def records_file(name: str) -> str:
 
 
 def _inlined(view: SuiteView) -> list[Any]:
-    return [(picture, inline(picture)) for picture in view.drawer.overall()]
+    return [(picture, inline(picture, picture.name)) for picture in view.drawer.overall()]
 
 
 def _palette_css() -> str:

@@ -22,8 +22,13 @@ _THEME = {
 }
 
 
-def inline(picture: Picture) -> Markup:
-    """Return a picture as an ``<svg>`` element that takes the width it is given and the page's colours."""
+def inline(picture: Picture, prefix: str) -> Markup:
+    """Return a picture as an ``<svg>`` element that takes the width it is given and the page's colours.
+
+    Args:
+        picture: to draw.
+        prefix: of its ids; no two figures of a page may share it.
+    """
     file = io.StringIO()
     # Text stays text: it can be read aloud, searched and copied, and takes the page's font.
     with plots.style(), matplotlib.rc_context({"svg.fonttype": "none"}):
@@ -35,7 +40,7 @@ def inline(picture: Picture) -> Markup:
     body = text[text.index("<defs>") : text.rindex("</svg>")]
     body = re.sub(r"#[0-9a-f]{6}\b", lambda match: _THEME.get(match[0], match[0]), body)
     body = re.sub(r"font: ((?:bold |\d00 )?[\d.]+px) [^;\"]*", r"font: \1 var(--sans)", body)
-    body = _own_names(body.replace("xlink:href", "href"), picture.name)
+    body = _own_names(body.replace("xlink:href", "href"), prefix)
     return Markup(
         f'<svg class="plot" viewBox="0 0 {width} {height}" style="max-width:{float(width) * 4 / 3:.0f}px" role="img" '
         f'aria-label="{escape(picture.alt)}">{body}</svg>'

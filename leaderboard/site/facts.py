@@ -4,6 +4,7 @@ import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 from markupsafe import Markup
@@ -16,7 +17,7 @@ from benchmark.tasks.registry import TaskSpec, make_task, spec
 from benchmark.tasks.task import Task
 from leaderboard.classes import class_of
 from leaderboard.curves import RESAMPLES
-from leaderboard.record import FailedRun, FinishedRun, RunRecord
+from leaderboard.record import FailedRun, RunRecord
 from leaderboard.site.boards import SuiteView
 from leaderboard.site.drawing import small_curve
 from leaderboard.site.episode import Animation, animate
@@ -43,6 +44,7 @@ class TaskFacts:
         return [(v.name, v.kind, len(v.values), v.in_paper) for v in self.task.hidden_variables]
 
 
+@lru_cache(maxsize=256)
 def task_facts(task_id: str) -> TaskFacts:
     """Read a task's rules off its code, play an episode by its planner (if it has one) and one at random."""
     task = make_task(task_id)
@@ -129,8 +131,3 @@ def submission_facts(name: str, records: Sequence[RunRecord], manifests: Mapping
     """Collect what is known of a submission, its records sorted."""
     ours = sorted((r for r in records if r.submission == name), key=lambda r: (r.suite, *r.cell))
     return SubmissionFacts(name, manifests.get(name), ours)
-
-
-def finished(records: Sequence[RunRecord]) -> int:
-    """Count the runs that came to their end."""
-    return sum(isinstance(record, FinishedRun) for record in records)
