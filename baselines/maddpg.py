@@ -125,9 +125,9 @@ class MADDPG:
     batch: int = 512
     actor_batch: int = 128
     latest: int = 300
-    capacity: int = 1500
+    capacity: int = 6000
     collect: int = 10
-    updates: int = 3
+    updates: int = 2
     target_rate: float = 0.05
     gradient_limit: float = 10.0
     hidden: int = 64

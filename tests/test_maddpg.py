@@ -1,0 +1,127 @@
+"""MADDPG and MADDPG++: what the critic is, what runs and agents share (nothing), and that it learns."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from baselines.maddpg import MADDPG, PUBLISHED
+from baselines.maddpg_critic import Critic
+from baselines.organization import TablePolicy
+from baselines.others import Others
+from benchmark.episodes.rollout import rollout
+from benchmark.harness.protocol import Setting
+from benchmark.harness.submission import find_submission
+from benchmark.measures.references import reference
+from benchmark.tasks.organization import Organization
+from benchmark.tasks.registry import make_task
+from benchmark.tasks.streams import episode_keys
+
+SUBMISSIONS = Path(__file__).parents[1] / "leaderboard" / "submissions"
+SMALL = {"collect": 2, "updates": 2, "batch": 32, "actor_batch": 16, "hidden": 8}
+
+
+def trained(task_id, seeds, budget=12, **changes):
+    """The policies' greedy actions after every round, and the setting."""
+    setting = Setting(task_id, make_task(task_id), seeds, budget)
+    tables = []
+    settings: dict[str, Any] = SMALL | changes
+    for policy in MADDPG(**settings).train(setting):
+        assert isinstance(policy, TablePolicy)
+        assert policy.greedy
+        tables.append(policy.thresholds.unflatten(0, (len(seeds), -1)))
+    return torch.stack(tables, 1), setting
+
+
+@pytest.mark.parametrize(
+    ("task_id", "changes"),
+    [
+        ("organization-full-5-v0", {}),
+        ("organization-circle-5-v0", {"summary": "neighbours", "reward": "neighbourhood"}),
+        ("organization-tree-5-v0", {"summary": "neighbours", "reward": "neighbourhood", "shared_critic": False}),
+        ("organization-full-3-v0", {"summary": "joint", "shared_critic": False}),
+        ("organization-pair-v0", {"summary": "joint"}),
+        ("organization-full-4-v0", {"merged": False, "centred": False, "huber": False, "shared_critic": False}),
+    ],
+)
+def test_a_run_stacked_with_others_is_the_run_alone(task_id, changes):
+    stacked, setting = trained(task_id, (0, 1, 2), **changes)
+    alone, single = trained(task_id, (1,), **changes)
+    assert torch.allclose(stacked[1], alone[0], atol=1e-5)
+    assert setting.notes[1].keys() == single.notes[0].keys()
+    for name, value in single.notes[0].items():
+        assert setting.notes[1][name] == (pytest.approx(value, abs=1e-4) if isinstance(value, float) else value)
+    assert not torch.allclose(stacked[0], stacked[1])
+    assert setting.episodes_used == setting.budget
+
+
+def test_agents_share_no_actor_and_all_of_them_learn():
+    tables, _ = trained("organization-full-5-v0", (0,), budget=4)
+    before, after = tables[0, 0].view(5, 3, 2), tables[0, -1].view(5, 3, 2)
+    assert len({tuple(rows.flatten().tolist()) for rows in before}) == 5
+    assert ((before - after).abs().flatten(1).max(1).values > 1e-4).all()
+
+
+def critic(merged, summary="configuration"):
+    view = Others(Organization(4), summary)
+    keys = episode_keys("train", 0, 1)
+    return Critic(keys, view, publics=3, critics=1, hidden=16, merged=merged), view
+
+
+@pytest.mark.parametrize("summary", ["configuration", "joint"])
+def test_merged_the_critic_knows_only_what_everybody_did(summary):
+    """Whoever chose what: the same joint action, seen by two of its agents, has the same value."""
+    net, view = critic(True, summary)
+    chosen = torch.eye(3)[torch.tensor([0, 1, 2, 2])]
+    seen, agents = view.seen(chosen), torch.arange(4)
+    public = torch.ones(4, dtype=torch.int64)
+    values = net(public[None, None], chosen[None, None], agents[None, None], seen[None, None])
+    assert torch.allclose(values, values[..., :1].expand_as(values), atol=1e-6)
+
+
+def test_counts_are_measured_in_their_own_spread():
+    net, _ = critic(True)
+    counts = torch.tensor([[1.0, 0.0, 3.0], [3.0, 0.0, 1.0], [2.0, 0.0, 2.0]]).expand(1, 1, 3, 3)
+    net.measure(counts, share=0.1)  # the first measurement counts in full
+    assert net.mean[0, 0, 0].tolist() == [2.0, 0.0, 2.0]
+    assert net.spread[0, 0, 0].tolist() == pytest.approx([1.0, 0.0, 1.0])
+    net.measure(counts + 1, share=0.1)
+    assert net.mean[0, 0, 0].tolist() == pytest.approx([2.1, 0.1, 2.1])
+
+
+def test_every_setting_of_the_published_preset_is_a_parameter():
+    assert set(PUBLISHED) <= {field.name for field in dataclasses.fields(MADDPG)}
+    tables, _ = trained("organization-full-3-v0", (0,), budget=6, preset="published")
+    assert torch.isfinite(tables).all()
+
+
+def test_unknown_choices_are_refused():
+    with pytest.raises(ValueError, match="preset='faithful' is unknown"):
+        MADDPG(preset="faithful")
+    with pytest.raises(ValueError, match="summary='mean' is unknown"):
+        trained("organization-full-3-v0", (0,), summary="mean")
+    with pytest.raises(ValueError, match="allowed: unperturbed tasks"):
+        trained("honeycomb-n3-v0", (0,))
+
+
+@pytest.mark.parametrize("name", ["maddpg", "maddpg++-cf", "maddpg++-mf"])
+def test_the_manifests_build(name):
+    submission = find_submission(name, [SUBMISSIONS])
+    learner = submission.build()
+    assert isinstance(learner, MADDPG)
+    assert submission.applies_to("organization-circle-9-v0")
+    assert submission.applies_to("organization-circle-27-v0") == (name != "maddpg")
+    assert not submission.applies_to("oracle-v0")
+    assert learner.reward == ("neighbourhood" if name == "maddpg++-mf" else "team")
+
+
+@pytest.mark.slow
+def test_configurations_reach_the_optimum_of_nine_agents():
+    task_id = "organization-full-9-v0"
+    setting = Setting(task_id, make_task(task_id), tuple(range(4)), 1500)
+    *_, policy = MADDPG().train(setting)
+    returns = rollout(setting.task, policy, episode_keys("user", 0, 4)).returns / reference(task_id).optimum
+    assert (returns > 0.99).sum() >= 3
+    assert float(returns.mean()) > 0.95
