@@ -28,6 +28,8 @@ from benchmark.tasks.task import Layout, Task, one_hot
 # The released code's sizes of z.
 LATENT: dict[type[Task], int] = {Oracle: 4, Gathering: 16, EscapeRoom: 6, HoneyComb: 8}
 OTHER_LATENT = 8
+# Larger fields are read as they are: waves of a view of 100 cells would cost more than they tell.
+WIDEST = 32
 CHUNK = 256  # episodes encoded at once
 
 
@@ -40,7 +42,9 @@ class BeliefForm:
         latent: length of z; 0 leaves the latent out, None takes the paper's for the task.
         samples: m, draws of z whose decodings are averaged.
         temperature: standard deviation of those draws; the released code has 0.5, the prior 1.
-        embedding: units of a layer in front of the GRU; 0 leaves it out, as the paper does.
+        octaves: the GRU also reads the sine and cosine of pi, 2 pi, 4 pi, ... times each scaled observation, for so many
+            octaves, after Tancik et al., *Fourier Features Let Networks Learn High Frequency Functions*, NeurIPS 2020;
+            0, as in the paper, leaves them out: it then hardly notices that a box of three cells' width was tried.
         width: units of the GRU, and of each of the two layers of the encoder and the decoder.
         smallest_std: floor of the Gaussian's standard deviation, in scaled coordinates.
     """
@@ -49,13 +53,15 @@ class BeliefForm:
     latent: int | None = None
     samples: int = 2
     temperature: float = 0.5
-    octaves: int = 0
+    octaves: int = 3
     width: int = 64
     smallest_std: float = 0.05
 
     def __post_init__(self) -> None:
         if self.decoder not in ("gaussian", "categorical"):
             raise ValueError(f"belief: decoder={self.decoder!r} is unknown; allowed: gaussian, categorical")
+        if self.octaves < 0:
+            raise ValueError(f"belief: octaves={self.octaves} must be at least 0")
         if self.samples < 1:
             raise ValueError(f"belief: samples={self.samples} must be at least 1")
         if self.latent is not None and self.latent < 0:
@@ -97,8 +103,10 @@ class BeliefModel(nn.Module):
         gaussian = self.form.decoder == "gaussian"
         self.head = GaussianHead(self.hidden, self.form.smallest_std) if gaussian else CategoricalHead(self.hidden)
         self.factor = observation_factor(task.observation_layout, run_keys.device)
+        sizes = [field.size for field in task.observation_layout.fields for _ in range(field.size)]
+        self.wavy = torch.tensor(sizes, device=run_keys.device) <= WIDEST
         width = self.form.width
-        inputs = task.observation_layout.size * (1 + 2 * self.form.octaves) + self.actions
+        inputs = len(self.factor) + 2 * self.form.octaves * int(self.wavy.sum()) + self.actions
         self.gru = GRU(run_keys, self.agents, inputs, width, "belief/history")
         sizes = (self.latent + width, width, width, self.head.outputs)
         self.decoder = MLP(run_keys, self.agents, sizes, "belief/decoder")
@@ -120,7 +128,7 @@ class BeliefModel(nn.Module):
         """Summarise every prefix of whole episodes.
 
         Args:
-            observations: raw, floating ``[R, E, T + 1, N, O]``.
+            observations: raw, floating ``[R, E, T + 1, N, O]``; ``[R, E, T + 1, 1, O]`` where all agents see the same.
             actions: integers ``[R, E, T, N]``.
 
         Returns:
@@ -131,9 +139,10 @@ class BeliefModel(nn.Module):
 
     def _embed(self, observations: Tensor, before: Tensor) -> Tensor:
         scaled = observations * self.factor
-        angles = [scaled * (math.pi * 2**octave) for octave in range(self.form.octaves)]
+        angles = [scaled[..., self.wavy] * (math.pi * 2**octave) for octave in range(self.form.octaves)]
         waves = [wave for angle in angles for wave in (angle.sin(), angle.cos() - 1)]  # 0 stays 0
-        return torch.cat((scaled, *waves, before), -1)
+        seen = torch.cat((scaled, *waves), -1).expand(*before.shape[:-1], -1)
+        return torch.cat((seen, before), -1)
 
     def infer(self, truth: Tensor, histories: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance of ``q(z | u, h)``, each ``[R, N, E, T, L]``.

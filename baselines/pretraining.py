@@ -34,6 +34,7 @@ class Pretraining:
             3.7 it pays to send the box through the latent, and the history goes unread.
         updates: at most so many gradient updates.
         batch: whole episodes per update.
+        steps: of each update's episodes, the steps whose beliefs are judged; neighbouring ones have much in common.
         learning_rate: of Adam, the highest; it rises linearly over ``warm_up`` updates, then falls as a cosine.
         warm_up: updates until the learning rate is at its highest.
         gradient_limit: largest Euclidean norm of one network's gradient.
@@ -47,6 +48,7 @@ class Pretraining:
     beta: float = 8.0
     updates: int = 5000
     batch: int = 32
+    steps: int = 25
     learning_rate: float = 3e-3
     warm_up: int = 100
     gradient_limit: float = 1.0
@@ -80,7 +82,6 @@ class Histories:
     def __init__(self, episodes: Episodes) -> None:
         seen = episodes.observations.to(torch.float16)
         same = bool((seen[:64] == seen[:64, :, :1]).all()) and bool((seen == seen[:, :, :1]).all())
-        self.agents = seen.shape[2]
         self.observations = seen[:, :, :1].clone() if same else seen  # [E, T + 1, N or 1, O]
         self.actions = episodes.actions.to(torch.uint8)
         self.hidden = episodes.hidden.to(torch.int16)
@@ -89,9 +90,8 @@ class Histories:
         self.mask = pad(episodes.mask & ~episodes.terminated, (1, 0), value=True)
 
     def take(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return observations ``[R, E, T + 1, N, O]``, actions, hidden and mask of episodes int64 ``[R, E]``."""
-        observations = self.observations[rows].float().expand(-1, -1, -1, self.agents, -1)
-        return observations, self.actions[rows], self.hidden[rows].long(), self.mask[rows]
+        """Return observations ``[R, E, T + 1, N or 1, O]``, actions, hidden and mask of episodes int64 ``[R, E]``."""
+        return self.observations[rows].float(), self.actions[rows], self.hidden[rows].long(), self.mask[rows]
 
 
 def pretrain(
@@ -139,6 +139,7 @@ def loss_of(model: BeliefModel, config: Pretraining, run_keys: Tensor, data: His
     rows = below(bits(run_keys, update, "belief-batch", config.batch), len(data.mask))
     observations, actions, truth, mask = data.take(rows)
     histories = model.histories(observations, actions)
+    histories, truth, mask = some_steps(bits(run_keys, update, "belief-steps", config.steps), histories, truth, mask)
     shape = (*histories.shape[:-1], model.latent)
     latent, kl = histories.new_zeros(shape), histories.new_zeros(shape[:-1])
     if model.latent:
@@ -150,6 +151,16 @@ def loss_of(model: BeliefModel, config: Pretraining, run_keys: Tensor, data: His
     if config.loss == "elbo":
         return cvae_loss(nll, kl, mask, config.beta)
     return cvae_loss_as_released(nll, kl, mask, model.hidden.dimensions)
+
+
+def some_steps(draws: Tensor, histories: Tensor, truth: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Pick steps of ``[R, N, E, T, H]``, ``[R, E, T, V]`` and ``[R, E, T]`` by random bits ``[R, S]``, S for T."""
+    if draws.shape[1] >= mask.shape[2]:
+        return histories, truth, mask
+    steps = below(draws, mask.shape[2])
+    runs = torch.arange(len(steps), device=steps.device)[:, None]
+    picked = histories.transpose(1, 3)[runs, steps].permute(0, 3, 2, 1, 4)
+    return picked, truth.transpose(1, 2)[runs, steps].transpose(1, 2), mask.transpose(1, 2)[runs, steps].transpose(1, 2)
 
 
 @torch.no_grad()

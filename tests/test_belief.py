@@ -13,7 +13,7 @@ from baselines.belief_cache import cache_path, load, prepare_belief, store
 from baselines.belief_gate import Evidence, gate, recall
 from baselines.hidden import GaussianHead, Hidden
 from baselines.losses import cvae_loss, cvae_loss_as_released, gaussian_nll, standard_normal_kl
-from baselines.pretraining import Histories, Pretrained, Pretraining, keep, loss_of, pretrain
+from baselines.pretraining import Histories, Pretrained, Pretraining, keep, loss_of, pretrain, some_steps
 from benchmark.episodes.policy import RandomPolicy
 from benchmark.episodes.rollout import Episodes, rollout
 from benchmark.harness.protocol import Setting
@@ -207,11 +207,26 @@ def test_data_made_small_is_the_data():
     assert 0 < int(data.terminated.sum()) < 40
     rows = torch.arange(40).view(2, 20)
     observations, actions, truth, mask = Histories(data).take(rows)
-    assert torch.allclose(observations, data.observations[rows], atol=1e-3)
+    assert torch.allclose(observations.expand(-1, -1, -1, 2, -1), data.observations[rows], atol=1e-3)
     assert torch.equal(actions, data.actions[rows].to(torch.uint8))
     assert torch.equal(truth, data.hidden[rows])
     going_on = data.lengths + 1 - data.terminated.any(1).long()
     assert torch.equal(mask.sum(-1), going_on[rows])
+
+
+def test_some_steps_are_judged_each_time_others():
+    histories = torch.arange(2 * 3 * 4 * 10.0).view(2, 3, 4, 10, 1)
+    truth = histories[:, 0].long()
+    mask = torch.rand(2, 4, 10, generator=torch.Generator().manual_seed(0)) < 0.5
+    chosen, their_truth, their_mask = some_steps(bits(keys(2), 0, "test", 5), histories, truth, mask)
+    assert chosen.shape == (2, 3, 4, 5, 1)
+    assert torch.equal(chosen[:, 0].long(), their_truth)
+    for run in range(2):
+        for step in range(5):
+            old = int(their_truth[run, 0, step, 0]) % 10
+            assert torch.equal(chosen[run, :, :, step], histories[run, :, :, old])
+            assert torch.equal(their_mask[run, :, step], mask[run, :, old])
+    assert some_steps(bits(keys(2), 0, "test", 10), histories, truth, mask)[0] is histories
 
 
 def test_every_form_has_a_loss_with_a_gradient_for_every_weight():
@@ -227,7 +242,7 @@ def test_every_form_has_a_loss_with_a_gradient_for_every_weight():
             assert all(gradient is not None and gradient.any() for gradient in gradients)
 
 
-@pytest.mark.parametrize("wrong", [{"decoder": "normal"}, {"samples": 0}, {"latent": -1}])
+@pytest.mark.parametrize("wrong", [{"decoder": "normal"}, {"samples": 0}, {"latent": -1}, {"octaves": -1}])
 def test_a_wrong_form_is_refused(wrong: dict):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         BeliefForm(**wrong)
