@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from baselines.hidden import CategoricalHead, GaussianHead, Hidden
-from baselines.networks import GRU, MLP, Linear
+from baselines.networks import GRU, MLP
 from benchmark.episodes.rollout import Episodes
 from benchmark.tasks.escape_room import EscapeRoom
 from benchmark.tasks.gathering import Gathering
@@ -42,9 +42,9 @@ class BeliefForm:
         latent: length of z; 0 leaves the latent out, None takes the paper's for the task.
         samples: m, draws of z whose decodings are averaged.
         temperature: standard deviation of those draws; the released code has 0.5, the prior 1.
-        octaves: the GRU also reads the sine and cosine of pi, 2 pi, 4 pi, ... times each scaled observation, for so many
-            octaves, after Tancik et al., *Fourier Features Let Networks Learn High Frequency Functions*, NeurIPS 2020;
-            0, as in the paper, leaves them out: it then hardly notices that a box of three cells' width was tried.
+        octaves: the GRU also reads sine and cosine of pi, 2 pi, 4 pi, ... (so many) times each scaled observation, after
+            Tancik et al., *Fourier Features Let Networks Learn High Frequency Functions*, NeurIPS 2020; 0, as in the
+            paper, leaves them out: the model then hardly notices that a box three cells wide was tried.
         width: units of the GRU, and of each of the two layers of the encoder and the decoder.
         smallest_std: floor of the Gaussian's standard deviation, in scaled coordinates.
     """

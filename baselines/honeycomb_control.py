@@ -15,7 +15,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from baselines.belief import BeliefModel
 from baselines.pretraining import Pretraining, pretrain
 from benchmark.episodes.policy import Policy, RandomPolicy
 from benchmark.episodes.rollout import Episodes, rollout
@@ -55,9 +54,8 @@ class Accuracy(NamedTuple):
     at: tuple[float, ...]  # before each of STEPS, among the episodes that get there
 
 
-def accuracy(task: HoneyComb, model: BeliefModel, episodes: Episodes) -> Accuracy:
-    """Measure the uninformed agents' accuracy along episodes."""
-    (log_probabilities,) = model.encode_log_probabilities(episodes)
+def accuracy(task: HoneyComb, log_probabilities: Tensor, episodes: Episodes) -> Accuracy:
+    """Measure the uninformed agents' accuracy by log-probabilities ``[B, T + 1, N, goals]`` along episodes."""
     believed = log_probabilities[:, :-1, task.informed :].argmax(-1)
     right = (believed == episodes.hidden[:, :-1]).double().mean(-1)  # [B, T]
     at = tuple(float(right[:, step][episodes.mask[:, step]].mean()) for step in STEPS)
@@ -82,7 +80,8 @@ def control(team_size: int, config: Pretraining, episodes: int = TRAIN) -> dict[
     for name, policy in policies.items():
         train = rollout(task, policy, episode_keys("dataset-train", 0, episodes))
         validation = rollout(task, policy, episode_keys("dataset-validation", 0, VALIDATION))
-        results[name] = accuracy(task, pretrain(task, config, key, train, validation).model, test)
+        model = pretrain(task, config, key, train, validation).model
+        results[name] = accuracy(task, model.encode_log_probabilities(test)[0], test)
     return results
 
 

@@ -11,16 +11,6 @@ from benchmark.tasks.streams import episode_keys
 TASK = HoneyComb(team_size=4, random_start=True)
 
 
-class Oracle:
-    """Believes what it is told, with the interface of a trained model."""
-
-    def __init__(self, log_probabilities: torch.Tensor) -> None:
-        self.log_probabilities = log_probabilities
-
-    def encode_log_probabilities(self, episodes) -> tuple[torch.Tensor]:
-        return (self.log_probabilities,)
-
-
 def test_the_informed_walk_to_the_special_goal_and_the_others_wander():
     episodes = rollout(TASK, InformedWalk(TASK), episode_keys("user", 1, 200))
     goal = torch.tensor(GOALS)[episodes.hidden[:, 0, 0]] / SCALE
@@ -38,7 +28,7 @@ def test_accuracy_counts_the_uninformed_alone():
     beliefs[:, 10:, 2] = torch.nn.functional.one_hot(episodes.hidden[:, 10:, 0], 6).float()  # one other from step 10 on
     beliefs[:, :, 3] = torch.nn.functional.one_hot((episodes.hidden[:, :, 0] + 1) % 6, 6).float()  # one is never right
     beliefs[:, :10, 2] = beliefs[:, :10, 3]
-    found = accuracy(TASK, Oracle(beliefs), episodes)
+    found = accuracy(TASK, beliefs, episodes)
     assert found.at == tuple(0.5 if step >= 10 else 0.0 for step in STEPS)
 
 
