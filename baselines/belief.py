@@ -42,7 +42,7 @@ class BeliefForm:
         latent: length of z; 0 leaves the latent out, None takes the paper's for the task.
         samples: m, draws of z whose decodings are averaged.
         temperature: standard deviation of those draws; the released code has 0.5, the prior 1.
-        octaves: the GRU also reads sine and cosine of pi, 2 pi, 4 pi, ... (so many) times each scaled observation, after
+        octaves: the GRU also reads sine and cosine of pi, 2 pi, 4 pi, ... (so many) times each observation, after
             Tancik et al., *Fourier Features Let Networks Learn High Frequency Functions*, NeurIPS 2020; 0, as in the
             paper, leaves them out: the model then hardly notices that a box three cells wide was tried.
         width: units of the GRU, and of each of the two layers of the encoder and the decoder.

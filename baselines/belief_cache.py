@@ -12,13 +12,14 @@ import os
 import tempfile
 import zipfile
 import zlib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from baselines.belief import BeliefModel
@@ -57,10 +58,12 @@ def prepare_belief(setting: Setting, config: Pretraining | None = None, *, share
     if shared:
         key = torch.tensor([purpose_offset("shared-belief", 0)], device=setting.device)
         path = cache_path(setting.task_id, config, validation)
-        trained = load(path, setting.task, config, key)
-        if trained is None:
-            trained = pretrain(setting.task, config, key, setting.dataset("train"), validation)
-            store(path, trained)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):  # whoever comes second waits for the model and loads it
+            trained = load(path, setting.task, config, key)
+            if trained is None:
+                trained = pretrain(setting.task, config, key, setting.dataset("train"), validation)
+                store(path, trained)
     else:
         trained = pretrain(setting.task, config, setting.run_keys, setting.dataset("train"), validation)
     trained.model.requires_grad_(False)
@@ -97,7 +100,8 @@ def _repeat(episodes: Episodes, runs: int) -> Episodes:
 
 
 def cache_path(task_id: str, config: Pretraining, validation: Episodes) -> Path:
-    """Return where a shared model is kept: named by everything that it depends on."""
+    """Return where a shared model is kept: named by everything that its weights depend on."""
+    config = replace(config, form=replace(config.form, samples=1, temperature=1.0))  # which matter to readers only
     summary = hashlib.sha256(f"{FORMAT} {json.dumps(asdict(config), sort_keys=True)}".encode())
     for values in (validation.keys, validation.actions.to(torch.uint8), validation.hidden.to(torch.int16)):
         summary.update(values.cpu().numpy().tobytes())
@@ -111,7 +115,6 @@ def store(path: Path, trained: Pretrained) -> None:
     }
     facts = {"updates": trained.updates, "seconds": trained.seconds, "curve": trained.curve}
     arrays["facts"] = np.array(json.dumps(facts))
-    path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem}.", delete=False) as file:
         try:
             np.savez(file, allow_pickle=False, digest=np.array(_digest(arrays)), **arrays)

@@ -309,6 +309,7 @@ def test_the_cache_tells_configurations_and_data_apart():
     }
     assert len(paths) == 5
     assert cache_path("oracle-v0:slip=0.1", QUICK, data) in paths
+    assert cache_path("oracle-v0", replace(QUICK, form=BeliefForm(samples=9)), data) in paths
 
 
 # The gate.
