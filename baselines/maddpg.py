@@ -14,6 +14,7 @@ import copy
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -77,7 +78,7 @@ class MADDPG:
         reward: what agents learn from: ``team``, ``neighbourhood`` or ``individual``.
         floor: the least that a step counts: bankruptcies (-100) are learned as no worse than this.
         memory: of the actors' Adam for squared gradients (beta2); those of early bankruptcies are soon forgotten.
-        preset: ``default``, or ``published``, which sets everything named in ``PUBLISHED``.
+        preset: ``scalable``, or ``faithful``, which sets everything named in ``PUBLISHED``.
         gamma: discount per step.
         actor_rate: learning rate of the actors (Adam).
         critic_rate: learning rate of the critics (Adam).
@@ -107,7 +108,7 @@ class MADDPG:
 
     summary: str = "configuration"
     reward: str = "team"
-    preset: str = "default"
+    preset: str = "scalable"
     floor: float = -4.0
     memory: float = 0.99
     gamma: float = 0.9
@@ -137,12 +138,12 @@ class MADDPG:
     shared_critic: bool = True
 
     def __post_init__(self) -> None:
-        if self.preset not in ("default", "published"):
-            raise ValueError(f"preset={self.preset!r} is unknown; allowed: default, published")
+        if self.preset not in ("scalable", "faithful"):
+            raise ValueError(f"preset={self.preset!r} is unknown; allowed: scalable, faithful")
 
     def train(self, setting: Setting) -> Iterator[Policy]:
         """Train R x N actors and R or R x N critics, stacked; yield the actors' greedy policy after every round."""
-        settings = replace(self, **PUBLISHED) if self.preset == "published" else self
+        settings = replace(self, **PUBLISHED) if self.preset == "faithful" else self
         yield from _Training(settings, setting).rounds()
 
 
@@ -161,7 +162,6 @@ class _Training:
         self.critic_target, self.actor_target = copy.deepcopy(self.critic), copy.deepcopy(self.actor)
         self.inferred = nn.Parameter(torch.zeros(runs, agents, publics, len(ACTIONS), device=device))
         self.value = torch.zeros(runs, self.critics, publics, device=device)
-        self.seen = torch.zeros(runs, publics, device=device)  # the share of each public observation
         self.facts: dict[str, Tensor] = {}
         self.replay = StepReplay(setting.run_keys, settings.capacity)
         self.publics = torch.eye(publics, device=device).expand(runs, agents, -1, -1)
@@ -186,28 +186,39 @@ class _Training:
                 self.update_actors(self.replay.sample(settings.actor_batch, settings.latest))
             setting.count_updates(settings.updates)
             self.note()
+            if not setting.remaining:
+                self.note_predictions()
             yield TablePolicy(self.layout, self.policies(), greedy=True)
 
     def note(self) -> None:
-        """Tell the greedy policy, the last losses, and how far the inferred policies are from the true ones."""
-        policies = self.policies()
-        note_policy(self.setting, policies)
-        error = self.inference_error(policies)
+        """Tell the greedy policies and the last losses."""
+        note_policy(self.setting, self.policies())
         for run in range(self.setting.runs):
-            facts = {name: float(values[run].mean()) for name, values in self.facts.items()}
-            self.setting.note(run, **facts, predicted_policy_error=float(error[run]))
+            self.setting.note(run, **{name: float(values[run].mean()) for name, values in self.facts.items()})
 
     @torch.no_grad()
-    def inference_error(self, policies: Tensor) -> Tensor:
-        """Return the total variation between inferred and true mean policies of the others, ``[R]``.
+    def note_predictions(self) -> None:
+        """Tell how well the others are predicted, on the latest steps.
 
-        Averaged over agents, and over public observations as often as they were seen lately.
+        ``others_policy_error``: mean absolute difference between inferred and true probabilities of others' actions.
+        ``configuration_log_likelihood``: of what agent 0's others did, in nats a step, if all of them act by what it
+        infers of their mean policy.
         """
-        chosen = policies.transpose(1, 2)  # [R, P, N, A]
-        true = count_others(self.task, chosen, self.view.local).transpose(1, 2)
-        true = true / true.sum(-1, keepdim=True)
-        distance = (self.inferred.softmax(-1) - true).abs().sum(-1).mean(1) / 2
-        return (distance * self.seen).sum(-1)
+        batch = self.replay.sample(self.settings.batch, self.settings.latest)
+        inferred, counts = self.inferred.softmax(-1), partial(count_others, self.task, neighbours=self.view.local)
+        true = counts(self.policies().transpose(1, 2)).transpose(1, 2)
+        share = one_hot(batch["public"], true.shape[2]).mean(1)
+        error = (inferred - true / true.sum(-1, keepdim=True)).abs().mean((1, 3))
+        happened = counts(one_hot(batch["actions"].to(torch.int64), len(ACTIONS)))[:, :, 0]  # [R, S, A]
+        log_policy = inferred[:, 0].log().gather(1, batch["public"][..., None].expand_as(happened))
+        ways = (happened.sum(-1) + 1).lgamma() - (happened + 1).lgamma().sum(-1)
+        log_likelihood = (ways + (happened * log_policy).sum(-1)).mean(1)
+        for run in range(self.setting.runs):
+            self.setting.note(
+                run,
+                others_policy_error=round(float((error[run] * share[run]).sum()), 6),
+                configuration_log_likelihood=round(float(log_likelihood[run]), 5),
+            )
 
     @torch.no_grad()
     def policies(self) -> Tensor:
@@ -270,7 +281,6 @@ class _Training:
     def infer(self, batch: Mapping[str, Tensor]) -> None:
         """Raise the likelihood of what was heard, under each agent's opinion of its others' mean policy."""
         where = one_hot(batch["public"], self.publics.shape[-1])
-        self.seen = where.mean(1)
         reports = torch.einsum("rsp,rsna->rnpa", where, batch["reports"])
         loss = inferred_policy_loss(self.inferred, reports, self.noise, self.settings.inference_entropy)
         self.inference_optimiser.zero_grad()

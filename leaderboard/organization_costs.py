@@ -207,11 +207,18 @@ def _slope(points: Sequence[tuple[float, ...]], column: int) -> float:
     return float(np.polyfit(logarithms[:, 0], logarithms[:, 1], 1)[0])
 
 
+# What learners note of their predictions, by name.
+_PREDICTIONS = {
+    "others_policy_error": "policy of the others: mean absolute error of a probability",
+    "configuration_log_likelihood": "configuration: log-likelihood, nats a step",
+}
+
+
 def predictions(found: Cells) -> Table:
-    """Show what learners noted of how well they predict the others: every numeric note named ``predicted_...``."""
+    """Show how well learners predict the others' policy, and what configuration comes of it."""
     rows: list[Row] = []
     for cell in found.values():
-        for name in sorted({name for run in cell.runs for name in run.notes if name.startswith("predicted_")}):
+        for name, what in _PREDICTIONS.items():
             noted = [run.notes.get(name) for run in cell.runs]
             values = [float(value) for value in noted if isinstance(value, int | float)]
             if not values:
@@ -221,12 +228,12 @@ def predictions(found: Cells) -> Table:
             text = {
                 "submission": cell.submission,
                 "task": cell.task_id,
-                "what": name.removeprefix("predicted_").replace("_", " "),
+                "prediction": what,
                 "mean over runs": cells.interval(estimate),
             }
             rows.append((numbers | cells.numbers("value", estimate), text))
-    notes = ["As noted at the end of training; README of baselines/ says what each measures."]
-    return table_of("How well the others are predicted", rows, notes, ("submission", "task", "what"))
+    notes = ["At the end of training, on the latest episodes; agents hear of each other through noise only."]
+    return table_of("How well the others are predicted", rows, notes, ("submission", "task", "prediction"))
 
 
 def history(found: Cells) -> Table:

@@ -91,15 +91,15 @@ def test_counts_are_measured_in_their_own_spread():
     assert net.mean[0, 0, 0].tolist() == pytest.approx([2.1, 0.1, 2.1])
 
 
-def test_every_setting_of_the_published_preset_is_a_parameter():
+def test_every_setting_of_the_faithful_preset_is_a_parameter():
     assert set(PUBLISHED) <= {field.name for field in dataclasses.fields(MADDPG)}
-    tables, _ = trained("organization-full-3-v0", (0,), budget=6, preset="published")
+    tables, _ = trained("organization-full-3-v0", (0,), budget=6, preset="faithful")
     assert torch.isfinite(tables).all()
 
 
 def test_unknown_choices_are_refused():
-    with pytest.raises(ValueError, match="preset='faithful' is unknown"):
-        MADDPG(preset="faithful")
+    with pytest.raises(ValueError, match="preset='published' is unknown"):
+        MADDPG(preset="published")
     with pytest.raises(ValueError, match="summary='mean' is unknown"):
         trained("organization-full-3-v0", (0,), summary="mean")
     with pytest.raises(ValueError, match="allowed: unperturbed tasks"):

@@ -143,7 +143,7 @@ def test_savings_compare_what_both_have_settled_on():
 
 
 def test_policies_are_followed_state_by_state():
-    notes = {"policy_meager": "0/0/9", "policy_several": "3/2/4", "policy_many": "5/0/4", "predicted_error": 0.25}
+    notes = {"policy_meager": "0/0/9", "policy_several": "3/2/4", "policy_many": "5/0/4", "others_policy_error": 0.25}
     found = cells_of(*(run("maddpg++-mf", "organization-star-9-v0", seed, 1.0, notes=notes) for seed in range(3)))
     table = policies(found)
     numbers, text = row(table, submission="maddpg++-mf")
