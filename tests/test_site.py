@@ -212,10 +212,11 @@ def test_cells_are_sorted_by_their_numbers(tmp_path):
     assert cells["belief (prior)"].key is None
     assert cells["collapsed"].key == 0
     iqm = cells["IQM [95% interval]"]
-    assert iqm.key == float(iqm.text.split()[0])
+    point = float(iqm.text.split()[0])
+    assert iqm.key == point
     assert iqm.bar is not None
     # The track runs from -1 to 1.25.
-    assert iqm.bar["point"] == pytest.approx(100 * (iqm.key + 1) / 2.25, abs=0.05)
+    assert iqm.bar["point"] == pytest.approx(100 * (point + 1) / 2.25, abs=0.05)
     assert TRACK == {"zero": 44.44, "one": 88.89}
 
 
