@@ -24,6 +24,7 @@ from torch import Tensor
 from benchmark.episodes.policy import ConstantPolicy, Policy, RandomPolicy
 from benchmark.episodes.rollout import rollout
 from benchmark.measures.planners import escape_room, gathering, honeycomb, oracle, organization
+from benchmark.tasks.perturb import Transform
 from benchmark.tasks.registry import make_task, spec, task_ids
 from benchmark.tasks.streams import episode_keys
 from benchmark.tasks.task import Task
@@ -66,9 +67,13 @@ def reference(task_id: str) -> Reference:
     Raises:
         ValueError: if the task is unknown, or has no planner to measure against.
     """
-    details = _frozen().get(task_id) or measure(task_id)
+    details = _details(task_id)
     trivial, known, optimum = (details[kind]["value"] for kind in ("trivial", "reference", "optimum"))
     return Reference(trivial, known, optimum, details)
+
+
+def _details(task_id: str) -> dict[str, Any]:
+    return _frozen().get(task_id) or measure(task_id)
 
 
 # The module with the planner and the optimum of each family.
@@ -103,13 +108,32 @@ def _planners(task_id: str) -> Any:
 def measure(task_id: str, episodes: int = EPISODES) -> dict[str, Any]:
     """Compute a task's three references; where episodes are played, on those of namespace ``reference``, seed 0.
 
+    Perturbed tasks have references of their own, so that a score asks about the algorithm and not about the harder
+    world. Where actions may fail (slip, sticky), everything is measured there; the optimum is that of the obedient
+    task, an upper bound, unless it can be computed. Where sight may fail (dropout, noise), the references are those of
+    the same task with clear sight: what is lost is part of what is asked.
+
     Raises:
-        ValueError: if the task is unknown, perturbed, or has no planner.
+        ValueError: if the task is unknown, or has no planner.
     """
-    if ":" in task_id:
-        raise ValueError(f"task_id={task_id!r}: perturbed tasks have no references yet; score the task without ':'")
+    name, changes = _split(task_id)
+    clear = {key: value for key, value in changes.items() if key not in SIGHT}
+    if clear != changes:
+        entries = dict(_details(_join(name, clear)))
+        return {kind: entry | {"method": f"{entry['method']}; with clear sight"} for kind, entry in entries.items()}
+    obedient = {key: value for key, value in changes.items() if key not in CONTROL}
     task, planners = make_task(task_id), _planners(task_id)
     keys = episode_keys("reference", SEED, episodes)
+    if spec(task_id).family == "oracle" and changes.keys() <= {"slip", "hint"} and changes:
+        return _solved(make_task(_join(name, obedient)), float(changes.get("slip", 0.0)), task, keys)
+    if obedient != changes:
+        bound = _details(_join(name, obedient))["optimum"]
+        player = planners.planner(make_task(_join(name, obedient)))
+        return {
+            "trivial": _trivial(task, planners, keys, keys),
+            "reference": _entry(_play(task, player, keys), _one_line(planners.planner), False),
+            "optimum": bound | {"method": f"{bound['method']}; with obedient actions (upper bound)"},
+        }
     exact = spec(task_id).family in _FEW_CASES
     cases = _one_of_each(task, keys) if exact else keys
     optimum = planners.full_state_optimum(task) if exact else planners.full_state_optimum(task, keys)
@@ -118,6 +142,30 @@ def measure(task_id: str, episodes: int = EPISODES) -> dict[str, Any]:
         "reference": _entry(_play(task, planners.planner(task), cases), _one_line(planners.planner), exact),
         "optimum": _entry(torch.as_tensor(optimum, dtype=torch.float64), _one_line(planners.full_state_optimum), exact),
     }
+
+
+# Perturbations of what actions do, and of what agents see.
+CONTROL = ("slip", "sticky")
+SIGHT = ("dropout", "noise")
+
+
+def _split(task_id: str) -> tuple[str, dict[str, str]]:
+    name, _, suffix = task_id.partition(":")
+    return name, dict(part.split("=", 1) for part in suffix.split(",") if part)
+
+
+def _join(name: str, changes: Mapping[str, str]) -> str:
+    return name + ":" * bool(changes) + ",".join(f"{key}={value}" for key, value in changes.items())
+
+
+def _solved(inner: Any, slip: float, task: Task, keys: Tensor) -> dict[str, Any]:
+    """Oracle's references where actions may slip and the oracle may be silent: solved exactly."""
+    solved = {"reference": oracle.information_optimum, "optimum": oracle.full_state_optimum}
+    entries = {
+        kind: _entry(torch.tensor(method(inner, slip), dtype=torch.float64), _one_line(method), True)
+        for kind, method in solved.items()
+    }
+    return {"trivial": _trivial(task, oracle, keys, keys)} | entries
 
 
 def _one_of_each(task: Task, keys: Tensor) -> Tensor:
@@ -132,7 +180,7 @@ def _trivial(task: Task, planners: Any, keys: Tensor, cases: Tensor) -> dict[str
     for action, name in enumerate(task.action_names):
         still = ConstantPolicy([action] * task.agents)
         candidates.append(_entry(_play(task, still, cases), f"every agent repeats {name!r}", exact))
-    if hasattr(planners, "random_return"):
+    if hasattr(planners, "random_return") and not isinstance(task, Transform):
         value = torch.tensor(planners.random_return(task), dtype=torch.float64)
         uniform = _entry(value, "uniformly random actions: " + _one_line(planners.random_return), True)
     else:

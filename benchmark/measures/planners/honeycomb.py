@@ -103,7 +103,7 @@ class HoneyCombPolicy:
         """Know nothing."""
         unseen = torch.zeros(len(keys), self.agents, self.informed, dtype=torch.int64, device=keys.device)
         every_goal = torch.ones(len(keys), self.agents, len(GOALS), dtype=torch.bool, device=keys.device)
-        return Memory(torch.full_like(unseen[..., 0], NO_GOAL), unseen, every_goal, every_goal, 0)
+        return Memory(keys.new_full((len(keys), self.agents), NO_GOAL), unseen, every_goal, every_goal, 0)
 
     def act(self, observations: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
         """Walk towards the target, once there is one."""

@@ -6,6 +6,7 @@ exactly, for a team that sees only its observations as for one that is told the 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations, product
 from typing import NamedTuple
@@ -24,6 +25,7 @@ from benchmark.tasks.oracle import (
     ORACLE_REWARD,
     PLACES,
     SIZE,
+    SPEAKS,
     SPENT,
     START,
     STEP_REWARD,
@@ -43,20 +45,24 @@ def planner(task: Oracle) -> "OraclePolicy":
     return OraclePolicy(task)
 
 
-def full_state_optimum(task: Oracle) -> float:
+def full_state_optimum(task: Oracle, slip: float = 0.0) -> float:
     """Exact optimum for a team that knows the right box, by backward induction over both positions."""
-    values = _values(task.wrong_box_penalty, _best_move)
+    values = _values(_rules(task), slip)
     return sum(_at_start(task, values[(box,), UNTOUCHED]) for box in ANY_BOX) / len(BOXES)
 
 
-def information_optimum(task: Oracle) -> float:
+def information_optimum(task: Oracle, slip: float = 0.0) -> float:
     """Exact optimum for a team that uses only what it observes, by backward induction over positions and beliefs."""
-    return _at_start(task, _values(task.wrong_box_penalty, _best_move)[ANY_BOX, UNTOUCHED])
+    return _at_start(task, _values(_rules(task), slip)[ANY_BOX, UNTOUCHED])
 
 
 def random_return(task: Oracle) -> float:
     """Exact expected return of uniformly random actions, by the same recursion."""
-    return _at_start(task, _values(task.wrong_box_penalty, _mean_move)[ANY_BOX, UNTOUCHED])
+    return _at_start(task, _values(_rules(task), 1.0)[ANY_BOX, UNTOUCHED])
+
+
+def _rules(task: Oracle) -> Oracle:
+    return replace(task, random_start=False)
 
 
 def _at_start(task: Oracle, values: Tensor) -> float:
@@ -65,26 +71,41 @@ def _at_start(task: Oracle, values: Tensor) -> float:
 
 
 @lru_cache(maxsize=8)
-def _values(wrong_box_penalty: float, move: Callable[[Tensor, Board], Tensor]) -> dict[Knowledge, Tensor]:
+def _values(task: Oracle, slip: float) -> dict[Knowledge, Tensor]:
     """Return the expected return of an episode that starts with some knowledge: float64 ``[cells, cells]`` each.
 
-    The axes are the cells of agents 0 and 1; ``move`` says what becomes of arrival values when one agent moves.
+    The axes are the cells of agents 0 and 1. With probability ``slip`` an agent's action is a uniformly drawn one; if
+    it is 1, this is what random actions return.
     """
-    task = Oracle(wrong_box_penalty=wrong_box_penalty)
     board = task.board
     subsets = [boxes for size in range(1, len(BOXES) + 1) for boxes in combinations(ANY_BOX, size)]
-    known = [(boxes, UNTOUCHED) for boxes in subsets] + [((box,), SPENT) for box in ANY_BOX]
+    known = [(boxes, oracle) for boxes in subsets for oracle in (UNTOUCHED, SPENT)]
     values = {knowledge: torch.zeros(SIZE**2, SIZE**2, dtype=torch.float64) for knowledge in known}
     for _ in range(task.horizon):
         arrivals = {knowledge: _arrive(task, knowledge, values) for knowledge in known}
-        values = {
-            knowledge: move(move(value, board).T.contiguous(), board).T.contiguous()
-            for knowledge, value in arrivals.items()
-        }
+        values = {knowledge: _best_moves(value, board, slip) for knowledge, value in arrivals.items()}
     return values
 
 
-def _best_move(values: Tensor, board: Board) -> Tensor:
+def _best_moves(values: Tensor, board: Board, slip: float) -> Tensor:
+    """Return what pairs of cells are worth before both agents move, given what they are worth after it."""
+    if slip == 0.0:
+        return _best_move(_best_move(values).T.contiguous()).T.contiguous()
+    first = _mean_move(values, board)
+    both = _mean_move(first.T.contiguous(), board).T
+    if slip == 1.0:
+        return both.contiguous()
+    second = _mean_move(values.T.contiguous(), board).T
+    # Whoever slips does so whatever was chosen. For each choice of agent 0, agent 1's best one.
+    obeyed, one, two = (1.0 - slip) ** 2, slip * (1.0 - slip), slip**2
+    choices = []
+    for cells in board.neighbours().T:
+        either = (obeyed * values[cells] + one * first).T.contiguous()
+        choices.append(_best_move(either).T + one * second[cells])
+    return torch.stack(choices).amax(0) + two * both
+
+
+def _best_move(values: Tensor) -> Tensor:
     return _around(values, torch.maximum)
 
 
@@ -119,8 +140,12 @@ def _arrive(task: Oracle, knowledge: Knowledge, values: dict[Knowledge, Tensor])
         for right in boxes:
             following, reward, ended = outcome(visited, right, oracle, task.wrong_box_penalty)
             left = tuple(box for box in boxes if not visited[box])
-            learned = (left, UNTOUCHED) if following == UNTOUCHED else ((right,), SPENT)
-            worth = worth + reward + (0.0 if ended else values[learned][rows, columns])
+            later = torch.zeros(1, dtype=torch.float64)
+            if not ended:
+                told = task.hint_probability if following == SPEAKS else 0.0
+                silent = values[left, UNTOUCHED if following == UNTOUCHED else SPENT]
+                later = told * values[(right,), SPENT][rows, columns] + (1.0 - told) * silent[rows, columns]
+            worth = worth + reward + later
         arrival[rows, columns] = worth / len(boxes)
     return arrival
 
