@@ -53,7 +53,7 @@ class BeliefForm:
     latent: int | None = None
     samples: int = 2
     temperature: float = 0.5
-    octaves: int = 3
+    octaves: int = 4
     width: int = 64
     smallest_std: float = 0.05
 

@@ -46,7 +46,7 @@ class Pretraining:
     form: BeliefForm = field(default_factory=BeliefForm)
     loss: Literal["elbo", "as-released"] = "elbo"
     beta: float = 8.0
-    updates: int = 5000
+    updates: int = 8000
     batch: int = 32
     steps: int = 25
     learning_rate: float = 3e-3
@@ -150,7 +150,7 @@ def loss_of(model: BeliefModel, config: Pretraining, run_keys: Tensor, data: His
     nll = model.head.nll(model.decode(latent, histories), truth[:, None])
     if config.loss == "elbo":
         return cvae_loss(nll, kl, mask, config.beta)
-    return cvae_loss_as_released(nll, kl, mask, model.hidden.dimensions)
+    return cvae_loss_as_released(nll, kl, mask, max(1, model.hidden.dimensions))
 
 
 def some_steps(draws: Tensor, histories: Tensor, truth: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
