@@ -51,7 +51,7 @@ def history_curves(
         edges = scores["history"]["steps"]
         ends[name] = _draw_end(ax, name, np.array(scores["history"][measure], dtype=np.float64))
     if len(edges):
-        ax.set_xticks(range(len(edges) - 1), [_between(low, high) for low, high in pairwise(edges)])
+        ax.set_xticks(range(len(edges) - 1), [_between(low, high) for low, high in pairwise(edges)], fontsize=9)
         ax.set_xlim(-0.2, len(edges) - 1.8)
     ax.set_xlabel("history length [steps]")
     ax.set_ylabel(NAMES[measure])
@@ -65,6 +65,7 @@ def _draw_end(ax: Axes, name: str, values: Array) -> tuple[float, Colour]:
     x = np.arange(len(values))
     if name == POSTERIOR:
         ax.fill_between(x, 0, values, color="#000000", alpha=0.06, linewidth=0, zorder=1)
+        ax.text(0.05, 0.05, "cannot be known", transform=ax.transAxes, fontsize=8, color=FAINT)
     style = {PRIOR: (0, (4, 3)), POSTERIOR: "-"}[name]
     ax.plot(x, values, color=FAINT if name == PRIOR else _FLOOR, linewidth=1.3, linestyle=style, zorder=4)
     return float(values[~np.isnan(values)][-1]), FAINT if name == PRIOR else INK
@@ -94,10 +95,13 @@ def reliability_curves(task: TaskBeliefs, ax: Axes, palette: Mapping[str, Colour
         floor = name == POSTERIOR
         ax.plot(x, y, color=color, linewidth=1.0 if floor else 1.5, zorder=2, alpha=0.8)
         face = "white" if floor else color
-        ax.scatter(x, y, s=10 + 160 * share, color=face, edgecolor=color, linewidth=1.0, zorder=4 - floor, label=name)
+        ax.scatter(x, y, s=10 + 160 * share, color=face, edgecolor=color, linewidth=1.0, zorder=4 - floor, label=name,
+                   clip_on=False)  # fmt: skip
     ax.set_xlim(-0.03, 1.03)
     ax.set_ylim(-0.03, 1.03)
     ax.set_aspect("equal")
+    ax.set_xticks(np.linspace(0, 1, 6))
+    ax.set_yticks(np.linspace(0, 1, 6))
     ax.set_xlabel("probability of the most likely value")
     ax.set_ylabel("how often it is right")
     return finish(ax)
@@ -122,9 +126,9 @@ def pooled_reliability(runs: Sequence[Scores]) -> tuple[Array, Array, Array]:
 def belief_figure(task: TaskBeliefs, seed: int, palette: Mapping[str, Colour] | None = None) -> Figure:
     """Return the figure of one task: NLL and error against history length, and reliability."""
     measures = [name for name in NAMES if _has(task, name)]
-    widths = [1.25] * len(measures) + [1.0]
-    figure = Figure(figsize=(1.1 + 3.4 * sum(widths), 3.2))
-    axes = figure.subplots(1, len(widths), width_ratios=widths, gridspec_kw={"wspace": 0.75})
+    widths = [1.2] * len(measures) + [1.15]
+    figure = Figure(figsize=(1.6 + 3.4 * sum(widths), 3.3))
+    axes = figure.subplots(1, len(widths), width_ratios=widths, gridspec_kw={"wspace": 0.85})
     for ax, measure in zip(axes, measures, strict=False):
         history_curves(task, measure, ax, seed, palette)
     axes[0].set_title(task.task_id)

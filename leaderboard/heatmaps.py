@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.collections import PatchCollection
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import RegularPolygon
 
 from benchmark.episodes.render import AGENTS, COLOURS
 from benchmark.tasks.picture import Picture
@@ -27,8 +26,10 @@ _TICKS = (0.0, 0.01, 0.1, 0.3, 0.6, 1.0)
 _SIDE = 1.45  # inches of a panel
 _BARS = 0.32  # height of a row of bars, beside a board of height 1
 _MARKERS = {"star": "*", "key": "P", "door": "s", "square": "s", "diamond": "D", "triangle": "^", "hexagon": "h"}
-# Values farther apart than this stand alone: their cells are drawn large, with the number beside them.
+# Values farther apart than this stand alone: their cells are drawn large, with the number upon them.
 _APART = 3.0
+_LARGE = 0.085  # of the board's width, from centre to edge
+_TRUTH = "#0a7f6f"
 
 
 def heatmaps(story: Story) -> Figure:
@@ -50,8 +51,9 @@ def heatmaps(story: Story) -> Figure:
                 draw_bars(ax, variable, belief, value, named=column == 0)
     for ax, name in zip(axes[:, 0], ("true board", *(variable.name for variable in variables)), strict=True):
         label = name.replace("_", " ")
-        ax.annotate(label, (0, 0.5), (-34 if ax.get_yticks().size else -6, 0), "axes fraction",
-                    "offset points", ha="right", va="center", fontsize=9)  # fmt: skip
+        beside = max((len(text.get_text()) for text in ax.get_yticklabels()), default=0)
+        ax.annotate(label, (0, 0.5), (-6 - 4.2 * beside, 0), "axes fraction", "offset points", ha="right", va="center",
+                    fontsize=9)  # fmt: skip
     scale = figure.colorbar(ScalarMappable(_NORM, _HEAT), ax=axes, shrink=0.55, aspect=28, pad=0.015, ticks=_TICKS)
     scale.ax.set_yticklabels([f"{tick:.0%}" for tick in _TICKS], fontsize=8)
     scale.ax.set_title("belief", fontsize=8, fontweight="normal", loc="left")
@@ -86,12 +88,12 @@ def draw_board(ax: Axes, picture: Picture, agent: int) -> Axes:
         size = size if mark.size > 2 else max(size, 28.0)
         color = _colour(mark.colour)
         ax.scatter(*place, s=size, marker=_MARKERS.get(mark.shape, "o"), color=color, linewidth=0, zorder=2)
-    _agents(ax, picture, points)
+    _agents(ax, picture, points, agent)
     return ax
 
 
-def _agents(ax: Axes, picture: Picture, points: float) -> None:
-    """Draw the agents as numbered discs; those that share a place stand around it."""
+def _agents(ax: Axes, picture: Picture, points: float, agent: int) -> None:
+    """Draw the agents as numbered discs; those that share a place stand around it. One is outlined."""
     many = len(picture.agents) > 4
     places = flat(picture.agents, picture.hexagonal)
     for number, place in enumerate(places):
@@ -100,7 +102,8 @@ def _agents(ax: Axes, picture: Picture, points: float) -> None:
         spread = (0.3 if many else 0.35) * max(1.0, 5 / points) * (len(crowd) > 1)
         x, y = place + spread * np.array([np.cos(turn), np.sin(turn)])
         size = 16.0 if many else max(38.0, (0.8 * points) ** 2)
-        ax.scatter(x, y, s=size, color=_colour(number), edgecolor="white", linewidth=0.5, zorder=4)
+        edge = INK if number == agent else "white"
+        ax.scatter(x, y, s=size, color=_colour(number), edgecolor=edge, linewidth=0.6, zorder=4)
         if not many:
             ax.text(x, y - 0.02, str(number), color="white", fontsize=5.5, ha="center", va="center", zorder=5)
 
@@ -114,22 +117,28 @@ def draw_belief(ax: Axes, picture: Picture, variable: HiddenVariable, belief: Ar
     _cells(ax, picture, [(0.985, 0.985, 0.98)] * len(picture.cells))
     points = flat([variable.values[index] for index in on_board], picture.hexagonal)
     apart = min((float(np.hypot(*(a - b))) for i, a in enumerate(points) for b in points[:i]), default=_APART)
-    reach = 0.5 if apart <= _APART else 1.8
-    heat = [_HEAT(_NORM(belief[index])) for index in on_board]
-    _patches(ax, points, reach, picture.hexagonal, heat, edge=FAINT if reach > 0.5 else "none")
-    if reach > 0.5:
+    large = apart > _APART
+    reach = _LARGE * _span(picture) if large else 0.5
+    _patches(
+        ax,
+        points,
+        reach,
+        picture.hexagonal,
+        [_HEAT(_NORM(belief[i])) for i in on_board],
+        "#cbcac4" if large else "none",
+    )
+    (stand,) = flat(picture.agents[agent], picture.hexagonal) if picture.agents else (points.min(0) - 9.0,)
+    if large:
         for index, (x, y) in zip(on_board, points, strict=True):
-            dark = _NORM(belief[index]) > 0.6
-            ax.text(x, y, f"{belief[index]:.0%}".rstrip("%"), color="white" if dark else INK, fontsize=5.5,
-                    ha="center", va="center", zorder=4)  # fmt: skip
+            aside = 0.45 * reach if np.hypot(*(stand - (x, y))) < 0.5 * reach else 0.0
+            color = "white" if _NORM(belief[index]) > 0.6 else INK
+            ax.text(x, y + aside, f"{100 * belief[index]:.0f}", color=color, fontsize=5.5, ha="center", va="center",
+                    zorder=7)  # fmt: skip
     if truth in on_board:
         (place,) = flat(variable.values[truth], picture.hexagonal)
-        size = (72 * _SIDE / _span(picture) * (2 * reach + 0.6)) ** 2
-        for color, width in (("white", 2.4), ("#0a7f6f", 1.2)):
-            ax.scatter(*place, s=max(size, 40.0), facecolor="none", edgecolor=color, linewidth=width, zorder=5)
+        _ring(ax, picture, place, reach, large)
     if picture.agents:
-        (place,) = flat(picture.agents[agent], picture.hexagonal)
-        ax.scatter(*place, s=13, color="white", edgecolor=INK, linewidth=0.7, zorder=6)
+        ax.scatter(*stand, s=13, color="white", edgecolor=INK, linewidth=0.7, zorder=6)
     if len(on_board) < len(variable.values):
         gone = 1.0 - float(sum(belief[index] for index in on_board))
         fact = ", true" if truth not in on_board else ""
@@ -137,12 +146,23 @@ def draw_belief(ax: Axes, picture: Picture, variable: HiddenVariable, belief: Ar
     return ax
 
 
+def _ring(ax: Axes, picture: Picture, place: Array, reach: float, large: bool) -> None:
+    """Mark the true value: a circle around a cell, or the outline of one that is drawn large."""
+    if large:
+        _patches(ax, place[None], reach, picture.hexagonal, ["none"], _TRUTH, 1.4)
+        return
+    size = (1.25 * 72 * _SIDE / _span(picture)) ** 2
+    for color, width in (("white", 2.4), (_TRUTH, 1.2)):
+        ax.scatter(*place, s=max(size, 40.0), facecolor="none", edgecolor=color, linewidth=width, zorder=5,
+                   clip_on=False)  # fmt: skip
+
+
 def draw_bars(ax: Axes, variable: HiddenVariable, belief: Array, truth: int, named: bool) -> Axes:
     """Draw the probability of each label as a bar, the true label's outlined."""
     heights = range(len(belief))[::-1]
     ax.barh(heights, 1.0, height=0.8, color="#f7f6f2", linewidth=0)
     ax.barh(heights, belief, height=0.8, color=[_HEAT(_NORM(value)) for value in belief], linewidth=0)
-    ax.barh(heights[truth], 1.0, height=0.8, color="none", edgecolor="#0a7f6f", linewidth=1.2)
+    ax.barh(heights[truth], 1.0, height=0.8, color="none", edgecolor=_TRUTH, linewidth=1.2)
     labels = [str(value) for value in variable.values] if named else []
     ax.set_yticks(list(heights)[: len(labels)], labels, fontsize=6.5)
     ax.tick_params(length=0, pad=2)
@@ -166,12 +186,18 @@ def _cells(ax: Axes, picture: Picture, colours: list[Any]) -> None:
         side.set_visible(False)
 
 
-def _patches(ax: Axes, points: Array, reach: float, hexagonal: bool, colours: list[Any], edge: str) -> None:
-    corners, turn = (6, 0.0) if hexagonal else (4, np.pi / 4)
+def _patches(
+    ax: Axes, points: Array, reach: float, hexagonal: bool, colours: list[Any], edge: str, width: float = 0.25
+) -> None:
+    corners, turn = (6, 0.5) if hexagonal else (4, 0.5)
     # From the centre to a corner: cells touch.
     radius = reach / 0.75**0.5 if hexagonal else reach * 2**0.5
-    shapes = [RegularPolygon((x, y), corners, radius=radius, orientation=turn) for x, y in points]
-    ax.add_collection(PatchCollection(shapes, facecolor=colours, edgecolor=edge, linewidth=0.25, zorder=1))
+    angles = 2 * np.pi * (np.arange(corners) + turn) / corners
+    outline = radius * np.stack([np.cos(angles), np.sin(angles)], 1)
+    drawn = PolyCollection(
+        list(points[:, None] + outline), facecolor=colours, edgecolor=edge, linewidth=width, zorder=1, clip_on=False
+    )
+    ax.add_collection(drawn, autolim=False)
 
 
 def _span(picture: Picture) -> float:
@@ -188,7 +214,7 @@ def _legend(pictures: list[Picture], agent: int) -> list[Line2D]:
     for mark in (mark for picture in pictures for mark in picture.marks):
         if mark.meaning:
             named.setdefault(mark.meaning, (_MARKERS.get(mark.shape, "o"), _colour(mark.colour)))
-    entries = [(f"agent {agent}", "o", _colour(agent), "white"), *((m, s, c, "none") for m, (s, c) in named.items())]
+    entries = [(f"agent {agent}", "o", _colour(agent), INK), *((m, s, c, "none") for m, (s, c) in named.items())]
     if pictures[0].seen:
         tint = tuple(1 - 0.22 * (1 - part) for part in _colour(agent))
         entries.append((f"what agent {agent} sees", "s", tint, FAINT))
@@ -199,5 +225,5 @@ def _legend(pictures: list[Picture], agent: int) -> list[Line2D]:
         for label, marker, color, edge in entries
     ]  # fmt: skip
     ring = Line2D([], [], linestyle="none", marker="o", markersize=7, label="the truth",
-                  markerfacecolor="none", markeredgecolor="#0a7f6f", markeredgewidth=1.2)  # fmt: skip
+                  markerfacecolor="none", markeredgecolor=_TRUTH, markeredgewidth=1.2)  # fmt: skip
     return [*handles, ring]

@@ -84,13 +84,20 @@ def follow(
 
 
 def telling(moments: list[Moment], count: int = MOMENTS) -> tuple[Moment, ...]:
-    """Choose the first moment, the last one, and those between at which the belief had changed most."""
+    """Choose the first moment, the last one, and those between at which the belief had changed most.
+
+    If it changed less often than that, the longest waits are halved.
+    """
     change = {
         place: sum(float(np.abs(now - before).sum()) for now, before in zip(after.belief, first.belief, strict=True))
         for place, (first, after) in enumerate(pairwise(moments), 1)
     }
-    between = sorted(range(1, len(moments) - 1), key=lambda place: -change[place])[: count - 2]
-    return tuple(moments[place] for place in sorted({0, *between, len(moments) - 1}))
+    between = [place for place in range(1, len(moments) - 1) if change[place] > 1e-6]
+    chosen = {0, *sorted(between, key=lambda place: -change[place])[: count - 2], len(moments) - 1}
+    while len(chosen) < min(count, len(moments)):
+        longest = max(pairwise(sorted(chosen)), key=lambda gap: gap[1] - gap[0])
+        chosen.add(sum(longest) // 2)
+    return tuple(moments[place] for place in sorted(chosen))
 
 
 def tell(task_id: str, belief: str = "posterior", episode: int = 0, agent: int | None = None) -> Story:
