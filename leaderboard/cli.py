@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from leaderboard.commands.beliefs import beliefs
 from leaderboard.commands.figures import figures
 from leaderboard.commands.reproduce import reproduce
 from leaderboard.commands.run import run
@@ -28,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (tasks, run, table, figures, site, reproduce, submit, dataset, play):
+for command in (tasks, run, table, figures, site, beliefs, reproduce, submit, dataset, play):
     app.command()(command)
 
 
