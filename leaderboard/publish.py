@@ -6,9 +6,8 @@ from pathlib import Path
 from benchmark.harness.record import atomic_write
 from benchmark.harness.submission import MANIFEST, Submission
 from leaderboard.record import FinishedRun
-from leaderboard.submission import SubmissionError, check_manifest, merge, read_records, write_records
-
-RESULTS = "results.jsonl"
+from leaderboard.submission import SubmissionError, check_manifest, merge, read_records, refuse, write_records
+from leaderboard.validate import MOST_BYTES_OF_TEXT, RESULTS, Report, check_content
 
 
 def published_names(target: Path) -> list[str]:
@@ -17,9 +16,9 @@ def published_names(target: Path) -> list[str]:
 
 
 def publish(submission: Submission, sources: Iterable[Path], target: Path) -> tuple[Path, int, int]:
-    """Merge records into ``<target>/<name>/results.jsonl`` and copy the manifest beside them.
+    """Merge records into ``<target>/<name>/results.jsonl`` and copy the manifest and the learner's code beside them.
 
-    Records that are already published there are kept; nothing is written if anything is wrong.
+    Records that are already published there are kept; nothing is written if ``penumbra validate`` would refuse it.
 
     Args:
         submission: whose records to take; those of others are left alone.
@@ -44,8 +43,21 @@ def publish(submission: Submission, sources: Iterable[Path], target: Path) -> tu
     published = read_records(path) if path.exists() else []
     known = {record.digest for record in published}
     new = [record for record in mine if record.digest not in known]
-    together = merge([*published, *new])
+    together = [*published, *new]
+    report = Report()
+    check_content(submission, together, report)
+    refuse(report.errors)
     if folder.resolve() != submission.folder:
-        atomic_write(folder / MANIFEST, (submission.folder / MANIFEST).read_bytes())
-    write_records(path, together)
+        for file in [submission.folder / MANIFEST, *_code(submission)]:
+            atomic_write(folder / file.name, file.read_bytes())
+    write_records(path, merge(together))
     return path, len(together), len(new)
+
+
+def _code(submission: Submission) -> list[Path]:
+    """Return the modules beside the manifest if the learner is one of them: whoever doubts a result can run it."""
+    folder, module = submission.folder, submission.entry_point.partition(":")[0]
+    if folder is None or not (folder / f"{module}.py").is_file():
+        return []
+    modules = [file for file in sorted(folder.glob("*.py")) if not file.name.startswith("test_")]
+    return [file for file in modules if file.stat().st_size <= MOST_BYTES_OF_TEXT]

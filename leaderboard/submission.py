@@ -21,8 +21,9 @@ from leaderboard import record as schema
 from leaderboard.record import FinishedRun, RunRecord
 
 MOST_BYTES_PER_RECORD = 2_000_000
-MOST_BYTES_PER_FILE = 500_000_000
+MOST_BYTES_PER_FILE = 100_000_000
 MOST_MESSAGES = 20
+MOST_CHARACTERS = 300
 
 _RECORD: TypeAdapter[RunRecord] = TypeAdapter(RunRecord)
 _MODELS = [kind for kind in vars(schema).values() if isinstance(kind, type) and issubclass(kind, BaseModel)]
@@ -48,10 +49,21 @@ def check_manifest(path: Path) -> Submission:
         for key in ("description", "authors", "licence", "information")
         if not (value := getattr(manifest, key))
     ]
+    texts = [(key, getattr(manifest, key)) for key in ("description", "paper", "code", "licence")]
+    texts += [("authors", author) for author in manifest.authors]
+    problems += [
+        f"{path}: {key}={shorten(value)} must be one line of at most {MOST_CHARACTERS} printable characters"
+        for key, value in texts
+        if len(value) > MOST_CHARACTERS or not value.isprintable()
+    ]
+    if manifest.code and not manifest.code.startswith(("https://", "http://")):
+        problems.append(f"{path}: code={shorten(manifest.code)} must be a link, https://...")
+    if manifest.name != manifest.name.lower():
+        problems.append(f"{path}: name={manifest.name!r} must be lower case in a published submission")
     folder = path.resolve().parent.name
     if manifest.name != folder:
         problems.append(f"{path}: name={manifest.name!r} must be the name of its folder, {folder!r}")
-    _raise(problems)
+    refuse(problems)
     return manifest
 
 
@@ -72,7 +84,7 @@ def read_records(path: Path) -> list[RunRecord]:
                 problems += str(error).splitlines()
     if not files or not (records or problems):
         problems.append(f"{path}: holds no records; expected lines of .jsonl files, or .json files")
-    _raise(problems)
+    refuse(problems)
     return records
 
 
@@ -93,7 +105,8 @@ def parse_record(text: str | bytes, source: str = "record") -> RunRecord:
     try:
         record = _RECORD.validate_python(raw)
     except ValidationError as error:
-        raise SubmissionError("\n".join(f"{source}: {_explain(entry)}" for entry in error.errors())) from None
+        refuse([f"{source}: {_explain(entry)}" for entry in error.errors()[:MOST_MESSAGES]])
+        raise AssertionError from error
     expected = digest(raw)
     if record.digest != expected:
         raise SubmissionError(
@@ -118,18 +131,18 @@ def merge(records: Iterable[RunRecord]) -> list[RunRecord]:
         other = cells.setdefault(record.cell, record)
         if other is not record:
             problems.append(
-                f"{_where(record)}: submission={record.submission!r} task_id={record.task_id!r} seed={record.seed} "
-                f"budget_episodes={record.budget_episodes} is already in {_where(other)}; a run counts once"
+                f"{where(record)}: submission={record.submission!r} task_id={record.task_id!r} seed={record.seed} "
+                f"budget_episodes={record.budget_episodes} is already in {where(other)}; a run counts once"
             )
         first = settings.setdefault((record.submission, record.task_id), record)
         for key in sorted(first.config.keys() | record.config.keys()):
             mine, theirs = record.config.get(key), first.config.get(key)
             if mine != theirs:
                 problems.append(
-                    f"{_where(record)}: config.{key}={mine!r}, but {theirs!r} in {_where(first)}; all runs of a "
+                    f"{where(record)}: config.{key}={mine!r}, but {theirs!r} in {where(first)}; all runs of a "
                     "submission on a task have the same parameters"
                 )
-    _raise(problems)
+    refuse(problems)
     return [cells[cell] for cell in sorted(cells)]
 
 
@@ -148,11 +161,11 @@ def check_suite(records: Iterable[RunRecord], suite: Suite) -> None:
         if isinstance(record, FinishedRun):
             rules.append(("number of final_returns", len(record.final_returns), suite.evaluation_episodes))
         problems += [
-            f"{_where(record)}: {key}={value!r} must be {expected!r} in suite {suite.name!r}"
+            f"{where(record)}: {key}={value!r} must be {expected!r} in suite {suite.name!r}"
             for key, value, expected in rules
             if value != expected
         ]
-    _raise(problems)
+    refuse(problems)
 
 
 def write_records(path: Path, records: Iterable[RunRecord]) -> None:
@@ -216,16 +229,33 @@ def _explain(error: ErrorDetails) -> str:
             return f"status={error['input'].get('status')!r} must be 'ok' or 'failed'"
     if not key:
         return rule
-    value = repr(error["input"])
-    return f"{key}={value if len(value) <= 80 else value[:77] + '...'}: {rule}"
+    return f"{key}={shorten(error['input'])}: {rule}"
 
 
-def _where(record: RunRecord) -> str:
+def where(record: RunRecord) -> str:
+    """Return the place that a record was read from."""
     return record._source or "record"
 
 
-def _raise(problems: list[str]) -> None:
+def shorten(value: object) -> str:
+    """Write a value of whatever size in a few characters."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def plain(message: str) -> str:
+    """Escape what a terminal, or whoever reads a log line by line, might obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+
+
+def refuse(problems: list[str]) -> None:
+    """Raise if there are problems.
+
+    Raises:
+        SubmissionError: naming them, one to a line; very many are counted.
+    """
+    lines = [plain(problem)[:1000] for problem in problems[:MOST_MESSAGES]]
     if len(problems) > MOST_MESSAGES:
-        problems = [*problems[:MOST_MESSAGES], f"... and {len(problems) - MOST_MESSAGES} more"]
-    if problems:
-        raise SubmissionError("\n".join(problems))
+        lines.append(f"... and {len(problems) - MOST_MESSAGES} more")
+    if lines:
+        raise SubmissionError("\n".join(lines))

@@ -8,16 +8,18 @@ import pytest
 from benchmark.harness.record import write_record
 from benchmark.harness.runner import Job, run_job
 from benchmark.harness.submission import find_submission
-from benchmark.harness.suites import Suite
+from benchmark.harness.suites import SUITES, Suite
 from leaderboard.publish import publish
 from leaderboard.submission import SubmissionError, read_records
+from leaderboard.validate import validate
 
 TINY = Suite("tiny", ("honeycomb-n3-v0",), (("", 20),), runs=2, evaluation_episodes=4)
 
 
 @pytest.fixture
-def trained(tmp_path):
+def trained(tmp_path, monkeypatch):
     """A submission with a full manifest and two records."""
+    monkeypatch.setitem(SUITES, "tiny", TINY)
     folder = faulty.write(tmp_path, "mine")
     manifest = folder / "submission.toml"
     manifest.write_text('description = "d"\nauthors = ["a"]\nlicence = "MIT"\n' + manifest.read_text())
@@ -40,7 +42,13 @@ def test_records_become_lines_with_what_the_site_needs(trained):
         (1, "honeycomb-n3-v0", 1),
     ]
     assert all(len(record.digest) == 64 for record in records)
-    assert (path.parent / "submission.toml").exists()
+    # The manifest and the learner's module, so that whoever doubts the result can run it.
+    assert {file.name for file in path.parent.iterdir()} == {
+        "results.jsonl",
+        "submission.toml",
+        f"{faulty.module_of(submission.folder)}.py",
+    }
+    assert validate(path.parent).errors == []
     assert publish(submission, [out], board)[1:] == (2, 0)
 
 

@@ -6,6 +6,8 @@ submissions by this door only; the reference baselines come in through it like e
 
 import fnmatch
 import importlib
+import math
+import re
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -21,6 +23,7 @@ from benchmark.tasks.registry import did_you_mean
 
 ENTRY_POINT_GROUP = "penumbra.submissions"
 MANIFEST = "submission.toml"
+MOST_BYTES = 65_536
 # What a learner may use beyond each agent's own observations, actions and rewards; it decides the ranking class.
 INFORMATION = ("own-observations", "state-labels", "others-actions", "centralised-training", "task-rules")
 
@@ -128,9 +131,17 @@ def read_manifest(path: Path) -> Submission:
         ManifestError: naming the file, the key, the value and what is allowed.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise ManifestError(f"{path}: more than {MOST_BYTES} bytes are too many for a manifest")
+        table = tomllib.loads(content.decode())
+    except ManifestError:
+        raise
+    except (OSError, ValueError) as error:  # of ValueError: not UTF-8, not TOML, an integer of thousands of digits
         raise ManifestError(f"{path}: {error}") from None
+    except RecursionError:
+        raise ManifestError(f"{path}: is nested too deeply") from None
     allowed = [entry.name for entry in fields(Submission) if entry.name != "folder"]
     for key in table:
         if key not in allowed:
@@ -154,9 +165,12 @@ def _check(path: Path, table: dict[str, Any]) -> None:
         if isinstance(value, list) and not all(isinstance(item, str) for item in value):
             raise ManifestError(f"{path}: {key}={value!r} must hold strings only")
     name = table["name"]
-    if not name or not all(c.isascii() and (c.isalnum() or c in "+-_.") for c in name) or name.startswith("."):
-        raise ManifestError(f"{path}: name={name!r} may hold letters, digits, '+', '-', '_' and '.' only")
-    if table["entry_point"].count(":") != 1:
+    if not re.fullmatch(r"[A-Za-z0-9+_-][A-Za-z0-9+_.-]{0,63}", name):
+        raise ManifestError(
+            f"{path}: name={name!r} may hold letters, digits, '+', '-', '_' and '.' only, and 64 of them at most"
+        )
+    module, colon, attribute = table["entry_point"].partition(":")
+    if not colon or not attribute.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
         raise ManifestError(f"{path}: entry_point={table['entry_point']!r} must have the form 'module:Class'")
     for item in table.get("information", ()):
         if item not in INFORMATION:
@@ -165,5 +179,5 @@ def _check(path: Path, table: dict[str, Any]) -> None:
                 f"allowed: {', '.join(INFORMATION)}"
             )
     for key, value in table.get("parameters", {}).items():
-        if not isinstance(value, bool | int | float | str):
+        if not isinstance(value, bool | int | float | str) or (isinstance(value, float) and not math.isfinite(value)):
             raise ManifestError(f"{path}: parameters.{key}={value!r} must be a number, a string or a boolean")

@@ -1,11 +1,14 @@
 """``penumbra new``, ``check`` and ``validate``: from an idea to a folder that others may trust."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from leaderboard.commands.terminal import SUBMISSIONS, console
+
+if TYPE_CHECKING:
+    from leaderboard.validate import Report
 
 
 def new(
@@ -47,3 +50,54 @@ def check(
     console.print(f"{failed} check(s) FAILED" if failed else "all checks passed", highlight=False)
     if failed:
         raise typer.Exit(1)
+
+
+def validate(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of submissions, as in a pull request.")],
+    rerun: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Train so many random cells again, and whatever was stacked with them. Runs their code.",
+        ),
+    ] = 0,
+    rerun_seed: Annotated[int | None, typer.Option(min=0, help="Of the choice of cells; default: drawn now.")] = None,
+    device: Annotated[str, typer.Option(help="Where cells are trained again: cpu, cuda, ...")] = "cpu",
+) -> None:
+    """Check folders of submissions as data from strangers: what CI does with a pull request."""
+    from leaderboard.submission import MOST_MESSAGES
+    from leaderboard.validate import validate as validate_folder
+
+    broken = False
+    for folder in folders:
+        report = validate_folder(folder)
+        for word, lines in (("error", report.errors), ("warning", report.warnings)):
+            more = [f"... and {len(lines) - MOST_MESSAGES} more"] if len(lines) > MOST_MESSAGES else []
+            for line in [*lines[:MOST_MESSAGES], *more]:
+                console.print(f"{word}: {line}", markup=False, highlight=False, soft_wrap=True)
+        counts = f"{len(report.records)} records, {len(report.errors)} error(s), {len(report.warnings)} warning(s)"
+        console.print(f"{folder}: {counts}", markup=False, highlight=False, soft_wrap=True)
+        broken |= bool(report.errors)
+        if rerun and not report.errors:
+            broken |= not _rerun(report, rerun, rerun_seed, device)
+    if broken:
+        raise typer.Exit(1)
+
+
+def _rerun(report: "Report", count: int, seed: int | None, device: str) -> bool:
+    """Train cells again; returns whether all agree."""
+    import numpy as np
+
+    from benchmark.harness.child import Limits
+    from benchmark.harness.contain import Contained
+    from leaderboard.rerun import rerun
+
+    assert report.manifest is not None
+    seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
+    console.print(f"running {count} random cell(s) again (--rerun-seed {seed})", highlight=False)
+    agrees = True
+    with Contained(Limits()) as contained:
+        for entry in rerun(report.manifest, report.records, count, seed, contained, device):
+            console.print(entry.line, markup=False, highlight=False, soft_wrap=True)
+            agrees &= entry.agrees
+    return agrees

@@ -1,0 +1,169 @@
+"""What a pull request must pass: a submission's folder as data from a stranger.
+
+Nothing is executed, nothing is unpickled, no link is followed and no file is read before its size is known. The same
+function checks what ``penumbra submit`` is about to write, with the same messages: file, line, key, value, rule.
+"""
+
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmark.harness.submission import MANIFEST, MOST_BYTES, Submission
+from benchmark.harness.suites import SUITES, get_suite
+from benchmark.tasks.registry import did_you_mean, make_task, spec, task_ids
+from leaderboard.plausible import implausible
+from leaderboard.record import FinishedRun, RunRecord
+from leaderboard.submission import (
+    MOST_BYTES_PER_FILE,
+    SubmissionError,
+    check_manifest,
+    check_suite,
+    merge,
+    plain,
+    read_records,
+    shorten,
+    where,
+)
+
+RESULTS = "results.jsonl"
+MOST_FILES = 50
+# What a submission's folder may hold, and how large it may be: the learner's code is read by people, run by nobody.
+SIZES = {MANIFEST: MOST_BYTES, RESULTS: MOST_BYTES_PER_FILE}
+SUFFIXES = (".py", ".md", ".txt")
+MOST_BYTES_OF_TEXT = 1_000_000
+
+
+@dataclass
+class Report:
+    """What is wrong with a submission (``errors``) and what its readers should know (``warnings``)."""
+
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    manifest: Submission | None = None
+    records: list[RunRecord] = field(default_factory=list)
+
+
+def validate(folder: Path) -> Report:
+    """Check the folder of a submission; never raises for what is in it."""
+    report = Report(errors=[plain(problem) for problem in _files(folder)])
+    if report.errors:
+        return report
+    try:
+        report.manifest = check_manifest(folder / MANIFEST)
+    except SubmissionError as error:
+        report.errors += str(error).splitlines()
+    try:
+        report.records = read_records(folder / RESULTS)
+    except SubmissionError as error:
+        report.errors += str(error).splitlines()
+    if report.manifest is not None and report.records:
+        check_content(report.manifest, report.records, report)
+    return report
+
+
+def check_content(manifest: Submission, records: Sequence[RunRecord], report: Report) -> None:
+    """Check what a manifest and its records say together, and add what is found to the report."""
+    broken = [problem for record in records for problem in _rules(manifest, record)]
+    try:
+        merge(records)
+    except SubmissionError as error:
+        broken += str(error).splitlines()
+    for suite in SUITES.values():
+        try:
+            check_suite((record for record in records if record.suite == suite.name and _is_listed(record)), suite)
+        except SubmissionError as error:
+            broken += str(error).splitlines()
+    report.errors += map(plain, broken)
+    if not broken:
+        impossible, strange = implausible(records)
+        report.errors += map(plain, impossible)
+        report.warnings += map(plain, [*strange, *_remarks(records)])
+
+
+def _files(folder: Path) -> list[str]:
+    """Look at a folder without opening anything in it."""
+    try:
+        if not stat.S_ISDIR(folder.lstat().st_mode):
+            return [f"{folder}: must be a folder, and no link to one"]
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        return [f"{folder}: cannot be read: {error.strerror}"]
+    problems = [f"{folder}: {len(entries)} files exceed {MOST_FILES}"] if len(entries) > MOST_FILES else []
+    for entry in entries[:MOST_FILES]:
+        status, name = entry.lstat(), entry.name
+        most = SIZES.get(name, MOST_BYTES_OF_TEXT)
+        if stat.S_ISLNK(status.st_mode):
+            problems.append(f"{entry}: is a link; a submission holds plain files")
+        elif not stat.S_ISREG(status.st_mode):
+            problems.append(f"{entry}: is no plain file; a submission has no folders in it")
+        elif name not in SIZES and (entry.suffix not in SUFFIXES or name.startswith(".")):
+            problems.append(
+                f"{entry}: suffix={entry.suffix!r} is not allowed{did_you_mean(name, SIZES)}; allowed: "
+                f"{', '.join(SIZES)} and files that end in {', '.join(SUFFIXES)}. No weights, no archives, no pickles"
+            )
+        elif status.st_size > most:
+            problems.append(f"{entry}: {status.st_size} bytes exceed {most}")
+    present = {entry.name for entry in entries}
+    problems += [f"{folder / name}: is missing" for name in SIZES if name not in present]
+    return problems
+
+
+def _rules(manifest: Submission, record: RunRecord) -> list[str]:
+    """Say what a record must have in common with its manifest, its suite and the registered tasks."""
+    problems = []
+    if record.submission != manifest.name:
+        problems.append(f"submission={record.submission!r} must be {manifest.name!r}, as in {MANIFEST}")
+    try:
+        get_suite(record.suite)
+    except ValueError as error:
+        problems.append(str(error))
+    if not _is_listed(record):
+        name = record.task_id.partition(":")[0]
+        known = f"{did_you_mean(name, task_ids())}; see `penumbra tasks`"
+        problems.append(f"task_id={record.task_id!r} is no listed task{known}")
+    else:
+        try:
+            make_task(record.task_id)
+        except ValueError as error:
+            problems.append(str(error))
+    if not manifest.applies_to(record.task_id):
+        problems.append(f"task_id={record.task_id!r} must match tasks={list(manifest.tasks)} of {MANIFEST}")
+    for key in sorted(record.config.keys() | manifest.parameters.keys()):
+        mine, said = record.config.get(key), manifest.parameters.get(key)
+        if mine != said or isinstance(mine, bool) != isinstance(said, bool):
+            problems.append(f"config.{key}={shorten(mine)} must be {shorten(said)}, as in {MANIFEST}")
+    if isinstance(record, FinishedRun) and record.stacked_runs > 1 and not manifest.stacked:
+        problems.append(f"stacked_runs={record.stacked_runs} must be 1: stacked=false in {MANIFEST}")
+    return [f"{where(record)}: {problem}" for problem in problems]
+
+
+def _is_listed(record: RunRecord) -> bool:
+    return record.task_id.partition(":")[0] in task_ids()
+
+
+def _remarks(records: Sequence[RunRecord]) -> list[str]:
+    """Say what does not count, and what is missing from a board."""
+    remarks = []
+    for suite in SUITES.values():
+        ours = [record for record in records if record.suite == suite.name]
+        if not ours:
+            continue
+        there = {(record.task_id, record.seed) for record in ours}
+        ranked = [task_id for task_id in suite.tasks if spec(task_id).ranked]
+        for task_id in ranked:
+            lacking = [seed for seed in range(suite.runs) if (task_id, seed) not in there]
+            if lacking:
+                seeds = "all seeds" if len(lacking) == suite.runs else f"seed {', '.join(map(str, lacking))}"
+                remarks.append(
+                    f"suite {suite.name!r}: task_id={task_id!r} lacks {seeds}; without them there is no rank"
+                )
+        for record in ours:
+            if isinstance(record, FinishedRun):
+                counted = record.task_id in ranked and record.seed < suite.runs
+                why = "" if counted else "does not count in the ranking: beyond the suite's tasks or seeds"
+            else:
+                why = f"failed ({shorten(record.error)}) and counts as a collapse"
+            if why:
+                remarks.append(f"{where(record)}: task_id={record.task_id!r} seed={record.seed} {why}")
+    return remarks
