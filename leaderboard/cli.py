@@ -15,6 +15,7 @@ from leaderboard.commands.beliefs import beliefs
 from leaderboard.commands.figures import figures
 from leaderboard.commands.reproduce import reproduce
 from leaderboard.commands.run import run
+from leaderboard.commands.submissions import check, new, validate
 from leaderboard.commands.site import site
 from leaderboard.commands.table import submit, table
 from leaderboard.commands.tasks import dataset, play, tasks
@@ -29,7 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (tasks, run, table, figures, site, beliefs, reproduce, submit, dataset, play):
+for command in (tasks, new, check, run, table, figures, site, beliefs, reproduce, submit, validate, dataset, play):
     app.command()(command)
 
 
