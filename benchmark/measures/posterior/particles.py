@@ -3,10 +3,6 @@
 A particle is one way how everybody may have walked. It fixes which cells have been seen, and what lay there; the
 resources not yet seen then lie evenly on the other cells, which is summed over exactly. A filter is P weighted
 particles; Q of them, one per mind, are laid end to end (M = Q * P).
-
-Resampling thins out where everybody started, which no later step brings back. So *moves* follow: whole paths of some of
-the agents are shifted to where they fit as well (Gilks & Berzuini, *Following a moving target*, JRSS B 2001). Before a
-surprise (two agents meet, say) is believed, the particles of the step before are moved on and tried again.
 """
 
 import math
@@ -16,7 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from benchmark.measures.posterior.bitboards import WINDOW, around, count, count_rows, pack, shift, stamp, union
+from benchmark.measures.posterior.bitboards import WINDOW, around, count, count_rows, pack, stamp, union
+from benchmark.measures.posterior.clouds import Cloud, systematic
 from benchmark.tasks.board import CROSS_MOVES, bounce
 from benchmark.tasks.gathering import AGENT, OUTSIDE, PATCH, RESOURCE, Gathering
 
@@ -24,28 +21,8 @@ SEEN, FOUND, GONE = range(3)
 STAY = CROSS_MOVES.index((0, 0))
 # How readily an agent beside another one is taken to have been held back.
 _HELD_BACK = 0.1
-# Agents that never came so near each other cannot have met or held each other back.
+# Only agents so near can hold each other back.
 _NEAR = 2
-
-
-class Cloud(NamedTuple):
-    """Q filters of P particles, M = Q * P."""
-
-    place: Tensor  # int32 [M, N, 2]: where each agent is
-    low: Tensor  # int32 [M, N, 2]: the least coordinates of its path
-    high: Tensor  # int32 [M, N, 2]: the largest
-    # int32 [M, N, 3, W + 2]: the cells each agent has seen, those where it knows of a resource, and of these those where
-    # it has seen that it is gone.
-    maps: Tensor
-    paths: Tensor  # int8 [T, N, 2, M]: all places so far
-    log_count: Tensor  # float32 [M]: logarithm of the number of ways in which the unseen resources may lie
-    log_weight: Tensor  # float32 [Q, P]
-
-    def take(self, rows: Tensor, minds: int) -> "Cloud":
-        """Select particles int64 ``[minds * P]``; they weigh alike."""
-        rest = (entry[rows] for entry in self[:4])
-        weight = self.log_weight.new_zeros(minds, len(rows) // minds)
-        return Cloud(*rest, self.paths[..., rows], self.log_count[rows], weight)
 
 
 class Sight(NamedTuple):
@@ -153,11 +130,11 @@ def advance(task: Gathering, cloud: Cloud, sight: Sight, habits: Tensor, uniform
         task: the task.
         cloud: Q filters of P particles.
         sight: of Q minds.
-        habits: float32 ``[Q, N, 5]``, the probabilities of everybody's actions.
+        habits: float32 ``[M, N, 5]``, the probabilities of everybody's actions.
         uniform: float32 ``[M, N]`` in [0, 1).
     """
     particles, width = cloud.log_weight.shape[1], task.width
-    sight, habits = sight.repeat(particles), habits.repeat_interleave(particles, 0)
+    sight = sight.repeat(particles)
     fit, leads = _fit(task, cloud, sight)
     # An action that leads nowhere leaves its agent where it is; so may another agent.
     held = fit[..., STAY:] * _near(cloud.place)[..., None] * _HELD_BACK
@@ -234,72 +211,3 @@ def _observe(maps: Tensor, place: Tensor, sight: Sight, width: int) -> tuple[Ten
         for other in range(agent):
             differs = differs | (seen[:, agent] & seen[:, other] & (resource[:, agent] ^ resource[:, other]))
     return maps | now, (differs != 0).any(-1)
-
-
-def systematic(weights: Tensor, offset: Tensor, size: int) -> Tensor:
-    """Resample ``size`` of the last axis: indices int64 ``[Q, size]`` for weights float64 ``[Q, P]``.
-
-    Args:
-        weights: not normalised.
-        offset: ``[Q]`` in [0, 1).
-        size: how many.
-    """
-    total = weights.cumsum(-1)
-    marks = (torch.arange(size, device=weights.device) + offset[:, None].double()) / size * total[:, -1:]
-    return torch.searchsorted(total, marks, right=True).clamp(max=weights.shape[1] - 1)
-
-
-def move(task: Gathering, cloud: Cloud, group: tuple[int, ...], uniform: Tensor) -> Cloud:
-    """Propose to shift the whole paths of a group of agents, and keep what fits as well (Metropolis & Hastings).
-
-    Shifts are uniform among those that keep the group off the walls that it has not seen and at those that it has.
-    Particles in which the group had to do with the others (they were near, or saw of each other's resources that
-    they had gone) stay as they are, and none becomes such: that keeps the move reversible.
-
-    Args:
-        task: the task.
-        cloud: Q filters of P particles; each keeps its weight.
-        group: which agents.
-        uniform: float32 ``[M, 3]`` in [0, 1).
-    """
-    members, width = list(group), task.width
-    low, high = cloud.low[:, members].amin(1), cloud.high[:, members].amax(1)
-    free = (low > 0) & (high < width - 1)
-    least, most = (1 - low) * free, (width - 2 - high) * free
-    by = least + (uniform[:, :2] * (most - least + 1)).to(torch.int32)
-    shifted = shift(cloud.maps[:, members], by)
-    others = [agent for agent in range(task.agents) if agent not in group]
-    log_count, accept = cloud.log_count, torch.ones_like(by[:, 0], dtype=torch.bool)
-    if others:
-        theirs, ours, moved = union(cloud.maps[:, others], 1), union(cloud.maps[:, members], 1), union(shifted, 1)
-        log_count = ways(task, moved | theirs)
-        accept = (uniform[:, 2] < (log_count - cloud.log_count).exp()) & ~_entangled(ours | theirs, ours, theirs)
-        accept &= ~_entangled(moved | theirs, moved, theirs) & ~_met(cloud.paths, members, others, by)
-    by = by * accept[:, None]
-    place, low, high = cloud.place.clone(), cloud.low.clone(), cloud.high.clone()
-    maps, paths = cloud.maps.clone(), cloud.paths.clone()
-    for agent, board in zip(group, shifted.unbind(1), strict=True):
-        for entry in (place, low, high):
-            entry[:, agent] += by
-        maps[:, agent] = torch.where(accept[:, None, None], board, maps[:, agent])
-        paths[:, agent] += by.T.to(torch.int8)
-    return Cloud(place, low, high, maps, paths, torch.where(accept, log_count, cloud.log_count), cloud.log_weight)
-
-
-def _entangled(joint: Tensor, ours: Tensor, theirs: Tensor) -> Tensor:
-    """Return bool ``[M]``: whether a cell that both have seen was not the same, lasting thing to both."""
-    both = ours[:, SEEN] & theirs[:, SEEN]
-    return (both & ((ours[:, FOUND] ^ theirs[:, FOUND]) | joint[:, GONE]) != 0).any(-1)
-
-
-def _met(paths: Tensor, members: list[int], others: list[int], by: Tensor) -> Tensor:
-    """Return bool ``[M]``: whether a member was ever near another agent, before or after the shift."""
-    met = torch.zeros_like(by[:, 0], dtype=torch.bool)
-    step = by.T.to(torch.int8)
-    for member in members:
-        for other in others:
-            gap = paths[:, member] - paths[:, other]  # [T, 2, M]
-            for here in (gap, gap + step):
-                near = here.abs() <= _NEAR
-                met |= (near[:, 0] & near[:, 1]).any(0)
-    return met
