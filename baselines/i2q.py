@@ -101,7 +101,7 @@ class I2Q:
     width: int = 128
     input_scale: float = 2.0
     optimism: float = 0.1
-    foresees: str = "state"
+    foresees: str = "compact"
     form: Literal["forward", "expectile"] = "forward"
     tau: float = 0.52
     mix: float = 0.2

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from baselines.networks import GRU, MLP
+from baselines.recurrent import PICTURE
 from benchmark.harness.protocol import Setting
 from benchmark.measures.references import reference
 from benchmark.tasks.task import Layout, Task, one_hot
@@ -14,8 +15,6 @@ from benchmark.tasks.task import Layout, Task, one_hot
 # A run whose greedy value at the start is above the largest return by more than this share of it has diverged.
 TOLERANCE = 0.1
 FORESEEN = ("state", "compact", "observation")
-# Fields with more entries than this are pictures: most of what they show follows from what is believed.
-PICTURE = 50
 
 
 class Networks(nn.Module):
@@ -89,7 +88,7 @@ def foreseen(what: str, layout: Layout, size: int, device: torch.device | str = 
 
     Args:
         what: ``"state"``, all of ``x``; ``"compact"``, ``x`` without the observation's pictures (fields of more than
-            ``PICTURE`` entries); ``"observation"``, ``x`` without the summary.
+            ``PICTURE`` entries), which are not to be foretold; ``"observation"``, ``x`` without the summary.
         layout: of the observation, with which ``x`` begins.
         size: X.
         device: of the result.

@@ -10,6 +10,9 @@ from baselines.networks import GRU, MLP
 from benchmark.tasks.streams import below, bits, chance
 from benchmark.tasks.task import Layout, Task, one_hot
 
+# Fields with more entries than this are pictures of the board: codes of cells, most of them empty.
+PICTURE = 50
+
 
 class Scaling(NamedTuple):
     """Centre and scale observations: ``(x - shift) * factor``."""
@@ -25,13 +28,17 @@ class Scaling(NamedTuple):
 def scaling(layout: Layout, scale: float, device: torch.device | str = "cpu") -> Scaling:
     """Return the scaling that puts every entry's declared bounds at ``-scale`` and ``scale``.
 
-    Entries whose two bounds are equal become 0. Scale 0 leaves everything as it is.
+    Entries whose two bounds are equal become 0. In pictures (more than ``PICTURE`` entries to a field) the empty cell, 0,
+    stays 0: a hundred empty cells at ``-scale`` would drown whatever else an agent sees. Scale 0 leaves everything as
+    it is.
     """
     low, high = (torch.tensor(bound, dtype=torch.float32, device=device) for bound in layout.bounds())
     if scale == 0:
         return Scaling(torch.zeros_like(low), torch.ones_like(low))
-    half_range = (high - low) / 2
-    return Scaling((low + high) / 2, torch.where(half_range > 0, scale / half_range, 0.0))
+    picture = torch.tensor([field.size > PICTURE for field in layout.fields for _ in range(field.size)], device=device)
+    centre = torch.where(picture, 0.0, (low + high) / 2)
+    reach = torch.maximum(high - centre, centre - low)
+    return Scaling(centre, torch.where(reach > 0, scale / reach, 0.0))
 
 
 class RecurrentQ(nn.Module):

@@ -39,6 +39,13 @@ def test_scaling_puts_the_bounds_at_plus_and_minus_scale():
     layout = Layout((Field("a", 2, 0.0, 10.0), Field("b", 1, -1.0, 1.0), Field("constant", 1, 7.0, 7.0)))
     scale = scaling(layout, 2.0)
     assert scale(torch.tensor([0.0, 10.0, 0.5, 7.0])).tolist() == [-2.0, 2.0, 1.0, 0.0]
+    assert scaling(layout, 0.0)(torch.tensor([3.0, 10.0, 0.5, 7.0])).tolist() == [3.0, 10.0, 0.5, 7.0]
+
+
+def test_an_empty_cell_of_a_picture_stays_empty():
+    layout = Layout((Field("room", 100, 0.0, 4.0), Field("positions", 1, 0.0, 4.0)))
+    scaled = scaling(layout, 2.0)(torch.tensor([0.0] * 99 + [4.0, 0.0]))
+    assert scaled.tolist() == [0.0] * 99 + [2.0, -2.0]
 
 
 def test_values_along_an_episode_are_those_met_while_acting():
