@@ -5,6 +5,8 @@ in arXiv 2106.09825. So a policy is a table of probabilities ``[R, N, P, A]`` ov
 network computes it, and playing episodes takes no network at all. What agents hear about each other goes into learning.
 """
 
+import sys
+
 import torch
 from torch import Tensor
 
@@ -155,10 +157,22 @@ def policy_counts(probabilities: Tensor) -> Tensor:
 def note_policy(setting: Setting, probabilities: Tensor) -> None:
     """Put each run's greedy policy into its record: how many choose self, balance, group at each public observation.
 
-    The notes are named ``policy_meager``, ``policy_several``, ``policy_many``, and hold ``"13/0/14"``.
+    The notes are named ``policy_meager``, ``policy_several``, ``policy_many``, and hold ``"13/0/14"``. ``memory_mib``
+    is the most memory that this process has held, on the device where it trains.
     """
-    names = public_names(setting.task.observation_layout)
+    memory, names = peak_memory(setting.device), public_names(setting.task.observation_layout)
     for run, counts in enumerate(policy_counts(probabilities).tolist()):
-        setting.note(
-            run, **{f"policy_{name}": "/".join(map(str, row)) for name, row in zip(names, counts, strict=True)}
-        )
+        told = {f"policy_{name}": "/".join(map(str, row)) for name, row in zip(names, counts, strict=True)}
+        setting.note(run, memory_mib=memory, **told)
+
+
+def peak_memory(device: torch.device) -> int | None:
+    """Return the most memory that this process has held so far, in MiB: of a GPU, or of the machine where it tells."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) >> 20
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak >> 20 if sys.platform == "darwin" else peak >> 10

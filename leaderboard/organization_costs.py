@@ -161,44 +161,61 @@ def savings(found: Cells) -> Table:
     return table_of("The cost of learning, compared", rows, notes, ("needs less", "than"))
 
 
-def scaling(found: Cells) -> Table:
-    """Tell seconds per update against the number of agents, with the slope on logarithmic scales."""
-    rows: list[Row] = []
-    slopes: list[str] = []
-    groups: dict[tuple[str, str, int], list[Cell]] = {}
+class Size(NamedTuple):
+    """What a round of updates took with so many agents."""
+
+    agents: int
+    seconds: float
+    memory: float  # MiB, NaN if not noted
+
+
+class Series(NamedTuple):
+    """Cells that differ in the number of agents only."""
+
+    submission: str
+    topology: str
+    stacked: int  # runs trained together
+
+
+def sizes(found: Cells) -> dict[Series, list[Size]]:
+    """Group the cells whose runs were trained together in equal number, each group by number of agents."""
+    groups: dict[Series, list[Size]] = {}
     for (name, place), cell in found.items():
         run = cell.runs[0]
         if place.topology in TOPOLOGIES and run.marks[-1].updates and run.marks[-1].seconds:
-            groups.setdefault((name, place.topology, run.stacked_runs), []).append(cell)
-    for (name, topology, stacked), group in groups.items():
-        points = [(cell.place.agents, *_speed(cell)) for cell in group]
-        for agents, seconds, memory in points:
-            numbers = {"submission": name, "topology": topology, "agents": agents, "stacked": stacked}
-            numbers |= {"seconds_per_update": seconds, "memory_mib": memory}
+            memory = run.notes.get("memory_mib")
+            noted = float(memory) if isinstance(memory, int | float) else math.nan
+            size = Size(place.agents, run.marks[-1].seconds / run.marks[-1].updates, noted)
+            groups.setdefault(Series(name, place.topology, run.stacked_runs), []).append(size)
+    return groups
+
+
+def scaling(found: Cells) -> Table:
+    """Tell seconds and memory against the number of agents, with their slopes on logarithmic scales."""
+    rows: list[Row] = []
+    slopes: list[str] = []
+    for series, points in sizes(found).items():
+        for size in points:
             text = {
-                "submission": name,
-                "topology": topology,
-                "N": str(agents),
-                "runs together": str(stacked),
-                "ms per update": f"{1000 * seconds:.3g}",
-                "memory, MiB": "-" if math.isnan(memory) else f"{memory:.0f}",
+                "submission": series.submission,
+                "topology": series.topology,
+                "N": str(size.agents),
+                "runs together": str(series.stacked),
+                "ms per update": f"{1000 * size.seconds:.3g}",
+                "memory, MiB": "-" if math.isnan(size.memory) else f"{size.memory:.0f}",
             }
-            rows.append((numbers, text))
+            rows.append(({**series._asdict(), **size._asdict()}, text))
         if len(points) > 2:
-            slopes.append(f"{name}, {topology}, {stacked} together: seconds ~ N^{_slope(points, 1):.2f}")
+            told = [f"seconds ~ N^{_slope(points, 1):.2f}"]
+            if not any(math.isnan(size.memory) for size in points):
+                told.append(f"memory ~ N^{_slope(points, 2):.2f}")
+            slopes.append(f"{series.submission}, {series.topology}, {series.stacked} together: {', '.join(told)}")
     notes = [
-        "Training time (episodes played included) per round of updates of all runs trained together; memory as the "
-        "learner noted it.",
+        "Training time (episodes played included) per round of updates of all runs trained together. memory: the most "
+        "that the training process held, on the device where it trained.",
         *slopes,
     ]
     return table_of("Scale", rows, notes, ("submission", "topology"))
-
-
-def _speed(cell: Cell) -> tuple[float, float]:
-    run = cell.runs[0]
-    memory = run.notes.get("memory_mib")
-    known = float(memory) if isinstance(memory, int | float) else math.nan
-    return run.marks[-1].seconds / run.marks[-1].updates, known
 
 
 def _slope(points: Sequence[tuple[float, ...]], column: int) -> float:

@@ -1,7 +1,8 @@
 """The results page of Organization: tables and learning curves, from records alone."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -21,7 +22,17 @@ from leaderboard.organization import (
     mean_field_order,
     table_1,
 )
-from leaderboard.organization_costs import costs, history, policies, predictions, savings, scaling
+from leaderboard.organization_costs import (
+    Series,
+    Size,
+    costs,
+    history,
+    policies,
+    predictions,
+    savings,
+    scaling,
+    sizes,
+)
 from leaderboard.palette import colours
 from leaderboard.record import RunRecord
 from leaderboard.tables import Table
@@ -61,16 +72,12 @@ def write_page(records: Iterable[RunRecord], path: Path) -> list[Path]:
     tables += [table for table in more if len(table.data)]
     text = _INTRODUCTION.format(name=path.as_posix())
     written = [path]
-    agents = most_compared(found)
-    if agents is not None:
-        picture = path.with_name(f"{path.stem}-curves.png")
+    for name, words, figure in figures(found):
+        picture = path.with_name(f"{path.stem}-{name}.png")
         with plots.style():
-            curves_figure(found, agents).savefig(picture, metadata={"Software": None}, dpi=120)
+            figure().savefig(picture, metadata={"Software": None}, dpi=120)
         written.append(picture)
-        text += (
-            f"\n![Greedy returns against training episodes, {agents} agents, by topology]({picture.name})\n\n"
-            f"*Learning curves with {agents} agents: greedy return, mean over runs with 95% bootstrap bands.*\n"
-        )
+        text += f"\n![{words}]({picture.name})\n\n*{words}.*\n"
     atomic_write(path, (text + "\n" + render.markdown(tables, below=True)).encode())
     return written
 
@@ -78,6 +85,34 @@ def write_page(records: Iterable[RunRecord], path: Path) -> list[Path]:
 def _learners(found: Cells) -> list[str]:
     names = [f"{learner}-{summary}" for learner in LEARNERS for summary in SUMMARIES]
     return [name for name in names if any(submission == name for submission, _ in found)]
+
+
+def figures(found: Cells) -> Iterator[tuple[str, str, Callable[[], Figure]]]:
+    """Yield what there is to draw: its file's suffix, its words, and how."""
+    agents = most_compared(found)
+    if agents is not None:
+        words = f"Greedy return against training episodes, {agents} agents: mean over runs with 95% bootstrap bands"
+        yield "curves", words, partial(curves_figure, found, agents)
+    grown = {series: points for series, points in sizes(found).items() if len(points) > 2}
+    if grown:
+        yield "scale", "Seconds per update and memory against the number of agents", partial(scale_figure, grown)
+
+
+def scale_figure(groups: Mapping[Series, Sequence[Size]]) -> Figure:
+    """Draw seconds and memory against the number of agents on logarithmic scales."""
+    names = sorted({series.submission for series in groups})
+    palette = colours(names)
+    figure = Figure(figsize=(9.2, 3.2), layout="constrained")
+    for ax, label, column in zip(figure.subplots(1, 2), ("seconds per update", "memory, MiB"), (1, 2), strict=True):
+        for series, points in groups.items():
+            told = f"{series.submission}, {series.topology}, {series.stacked} together"
+            heights = [size[column] for size in points]
+            ax.loglog([size.agents for size in points], heights, "o-", color=palette[series.submission], label=told)
+        ax.set_xlabel("agents")
+        ax.set_ylabel(label)
+        plots.finish(ax)
+    figure.axes[0].legend(fontsize=7)
+    return figure
 
 
 def most_compared(found: Cells) -> int | None:

@@ -150,5 +150,6 @@ def test_the_greedy_policy_is_told_state_by_state():
     table[1, :2, 2] = torch.tensor([0.6, 0.0, 0.4])
     assert policy_counts(table)[1].tolist() == [[0, 0, 4], [0, 0, 4], [2, 0, 2]]
     note_policy(setting, table)
+    assert 10 < setting.notes[0].pop("memory_mib") < 100_000
     assert setting.notes[0] == {f"policy_{name}": "0/0/4" for name in ("meager", "several", "many")}
     assert setting.notes[1]["policy_many"] == "2/0/2"

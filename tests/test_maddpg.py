@@ -52,6 +52,8 @@ def test_a_run_stacked_with_others_is_the_run_alone(task_id, changes):
     assert torch.allclose(stacked[1], alone[0], atol=1e-5)
     assert setting.notes[1].keys() == single.notes[0].keys()
     for name, value in single.notes[0].items():
+        if name == "memory_mib":
+            continue
         assert setting.notes[1][name] == (pytest.approx(value, abs=1e-4) if isinstance(value, float) else value)
     assert not torch.allclose(stacked[0], stacked[1])
     assert setting.episodes_used == setting.budget

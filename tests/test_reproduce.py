@@ -13,8 +13,8 @@ from benchmark.harness.suites import SUITES
 from benchmark.measures.references import reference
 from leaderboard import cli, published
 from leaderboard.organization import TOPOLOGIES, Place, collect, mean_field_gaps, mean_field_order, table_1
-from leaderboard.organization_costs import cost, costs, path, policies, predictions, savings, scaling, settled
-from leaderboard.organization_page import most_compared, write_page
+from leaderboard.organization_costs import cost, costs, path, policies, predictions, savings, scaling, settled, sizes
+from leaderboard.organization_page import figures, most_compared, scale_figure, write_page
 from leaderboard.submission import parse_record, read_records
 
 SUITE = SUITES["laptop"]
@@ -164,15 +164,18 @@ def test_a_path_without_return_has_no_brackets():
 
 def test_the_slope_of_time_against_agents():
     def timed(agents):
-        record = run("ia2c++-cf", f"organization-full-{agents}-v0", 0, 1.0)
+        record = run("ia2c++-cf", f"organization-full-{agents}-v0", 0, 1.0, notes={"memory_mib": 2 * agents})
         for place, mark in enumerate(record["marks"]):
             mark["seconds"] = 0.001 * agents**1.5 * place
         return sealed(record)
 
-    table = scaling(cells_of(*map(timed, (9, 27, 100, 1000))))
-    assert any(note.endswith("seconds ~ N^1.50") for note in table.notes)
+    found = cells_of(*map(timed, (9, 27, 100, 1000)))
+    table = scaling(found)
+    assert any(note.endswith("seconds ~ N^1.50, memory ~ N^1.00") for note in table.notes)
     numbers, _ = row(table, agents=100)
-    assert numbers["seconds_per_update"] == pytest.approx(1.0 / 4)
+    assert (numbers["seconds"], numbers["memory"]) == (pytest.approx(1.0 / 4), 200)
+    assert [name for name, _, _ in figures(found)] == ["curves", "scale"]
+    assert len(scale_figure(sizes(found)).axes) == 2
 
 
 @pytest.fixture
