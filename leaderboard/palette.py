@@ -48,3 +48,9 @@ def dash(palette: Iterable[str], name: str) -> str | tuple[int, tuple[float, ...
 def darker(colour: Colour, share: float = 0.75) -> Colour:
     """Mix a colour with black: words need more contrast than lines."""
     return "#" + "".join(f"{round(int(colour[place : place + 2], 16) * share):02x}" for place in (1, 3, 5))
+
+
+def lighter(colour: Colour, share: float = 0.7) -> Colour:
+    """Mix a colour with white, for words on a dark page."""
+    parts = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    return "#" + "".join(f"{round(255 - (255 - part) * share):02x}" for part in parts)

@@ -138,7 +138,7 @@ def improvements(pairs: Mapping[tuple[str, str], Improvement], ax: Axes) -> Axes
                 column + 0.5, row + 0.5, _short(share), ha="center",
                 va="center_baseline", fontsize=9 if len(names) < 9 else 7.5,
                 fontweight="bold" if low > 0.5 or high < 0.5 else "normal",
-                color="white" if abs(share - 0.5) > 0.33 else "black",
+                color="#ffffff" if abs(share - 0.5) > 0.33 else "#111111",
             )  # fmt: skip
     ax.tick_params(axis="both", length=0)
     ax.tick_params(axis="y", labelrotation=0)

@@ -51,9 +51,11 @@ def test_colours_differ_for_every_vision(vision, shades):
     assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > 9  # 2.3 is just noticeable side by side
 
 
-def test_words_in_a_darker_shade_can_be_read():
+def test_words_in_their_own_shade_can_be_read():
     assert palette.darker("#ff8040", 0.5) == "#804020"
+    assert palette.lighter("#ff8040", 0.5) == "#ffc0a0"
     assert min(contrast(palette.darker(colour), "#ffffff") for colour in palette.LIGHT) >= 4.5
+    assert min(contrast(palette.lighter(colour), "#171a21") for colour in palette.DARK) >= 4.5
 
 
 def test_an_unpublished_submission_takes_no_colour_away():

@@ -15,7 +15,7 @@ from benchmark.episodes.policy import ConstantPolicy
 from benchmark.tasks.registry import make_task
 from leaderboard import cli
 from leaderboard.classes import CLASSES, class_of
-from leaderboard.site import words
+from leaderboard.site import facts, words
 from leaderboard.site.boards import TRACK, suite_view
 from leaderboard.site.build import MARKER, Builder, slug
 from leaderboard.site.episode import animate
@@ -295,7 +295,17 @@ def test_references_are_shown_with_their_method(pages):
     text = pages["tasks/oracle-v0.html"]
     assert "every agent repeats" in text or "uniformly random" in text
     assert f"{REFERENCES['oracle-v0'].reference:.7g}" in text
-    assert "This task has no references" in pages["tasks/oracle-v0-slip-0.1.html"]
+
+
+def test_a_task_without_references_has_a_page_too(tmp_path, monkeypatch):
+    def none(task_id):
+        raise ValueError(f"{task_id} has none")
+
+    monkeypatch.setattr(facts, "reference", none)
+    facts.task_facts.cache_clear()
+    text = builder([], tmp_path).build()["tasks/oracle-v0.html"]
+    facts.task_facts.cache_clear()
+    assert "This task has no references" in text
 
 
 def test_every_metric_of_the_board_is_explained():

@@ -267,7 +267,7 @@ def test_names_inside_figures_can_be_read(visit, theme):
     named = [(text, ink, ground) for text, ink, ground in colours if "own" in text or "planner" in text]
     assert named
     for text, ink, ground in named:
-        assert contrast(as_hex(ink), as_hex(ground)) >= 3, text
+        assert contrast(as_hex(ink), as_hex(ground)) >= 4.5, text
 
 
 # Keyboard, and whoever cannot see the page.

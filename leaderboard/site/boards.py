@@ -12,10 +12,11 @@ import pandas as pd
 from benchmark.harness.suites import Suite
 from leaderboard.board import Board, frame, make_board, select
 from leaderboard.classes import class_of
+from leaderboard.costs import ranks_in_class
 from leaderboard.figures import Drawer
 from leaderboard.palette import Colour
 from leaderboard.record import RunRecord
-from leaderboard.statistics import FLOOR, Estimate, ranks
+from leaderboard.statistics import FLOOR
 from leaderboard.tables import INTERVAL, Table, families, incomplete, ranking, task_table
 
 # Less is better in these columns, and words begin with a: they are sorted upwards first.
@@ -139,7 +140,7 @@ class SuiteView:
             Column(name, name in table.words, "ascending" if name in _UPWARDS else "descending") for name in names
         ]
         data = table.data.to_dict("records")
-        within = _ranks_in_class(data, board)
+        within = ranks_in_class(data, board)
         rows = []
         for place, text in enumerate(table.cells.to_dict("records")):
             numbers = data[place]
@@ -165,21 +166,6 @@ def suite_view(
     ours = tuple(record for record in records if record.suite == suite.name)
     board = replace(make_board(suite, ours, search), resamples=resamples)
     return SuiteView(suite, ours, board, palette)
-
-
-def _ranks_in_class(data: list[dict[Any, Any]], board: Board) -> dict[str, str]:
-    """Rank the submissions of each class among themselves, as the board ranks them all."""
-    found: dict[str, str] = {}
-    if not data or "rank" not in data[0]:
-        return found
-    groups: dict[str, list[dict[Any, Any]]] = {}
-    for row in data:
-        if board.is_ranked(row["submission"]):
-            groups.setdefault(class_of(board.information.get(row["submission"], ())), []).append(row)
-    for rows in groups.values():
-        estimates = [Estimate(row["IQM"], row["IQM_low"], row["IQM_high"]) for row in rows]
-        found |= {row["submission"]: str(rank or "-") for row, rank in zip(rows, ranks(estimates), strict=True)}
-    return found
 
 
 def _key(text: str) -> float | None:

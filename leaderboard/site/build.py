@@ -17,7 +17,7 @@ from benchmark.harness.suites import SUITES, Suite
 from benchmark.tasks.registry import spec, task_ids
 from leaderboard.classes import CLASSES
 from leaderboard.figures import make_palette
-from leaderboard.palette import DARK, LIGHT, darker
+from leaderboard.palette import DARK, LIGHT, darker, lighter
 from leaderboard.record import RunRecord
 from leaderboard.site.boards import TRACK, SuiteView, suite_view
 from leaderboard.site.drawing import inline
@@ -203,7 +203,7 @@ def _inlined(view: SuiteView) -> list[Any]:
 
 def _palette_css() -> str:
     lines = [
-        f"  --s{place}: light-dark({light}, {dark}); --t{place}: light-dark({darker(light)}, {dark});"
+        f"  --s{place}: light-dark({light}, {dark}); --t{place}: light-dark({darker(light)}, {lighter(dark)});"
         for place, (light, dark) in enumerate(zip(LIGHT, DARK, strict=True))
     ]
     return "\n".join(["/* The colours of submissions; see leaderboard/palette.py. */", ":root {", *lines, "}\n\n"])

@@ -42,7 +42,7 @@ def inline(picture: Picture, prefix: str) -> Markup:
     body = re.sub(r"font: ((?:bold |\d00 )?[\d.]+px) [^;\"]*", r"font: \1 var(--sans)", body)
     body = _own_names(body.replace("xlink:href", "href"), prefix)
     return Markup(
-        f'<svg class="plot" viewBox="0 0 {width} {height}" style="max-width:{float(width) * 4 / 3:.0f}px" role="img" '
+        f'<svg class="plot" viewBox="0 0 {width} {height}" style="--natural:{float(width) * 4 / 3:.0f}px" role="img" '
         f'aria-label="{escape(picture.alt)}">{body}</svg>'
     )
 

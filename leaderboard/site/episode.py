@@ -58,8 +58,8 @@ def animate(task: Task, policy: Policy) -> Animation:
         state = task.transition(state, episode.actions[:, step], keys, step).state
         states.append(state)
     captions = ["start", *(_caption(task, episode, step) for step in range(steps))]
-    ended = "the episode ended" if bool(episode.terminated[0, steps - 1]) else "the horizon cut the episode off"
-    outcome = f"Return {float(episode.returns[0]):.2f} after {steps} steps; {ended}."
+    ended = "ended" if bool(episode.terminated[0, steps - 1]) else "cut off at the horizon"
+    outcome = f"Return {float(episode.returns[0]):,.2f} in {steps} steps ({ended})."
     pictures = [task.picture(state) for state in states]
     found = [picture for picture in pictures if picture is not None]
     if len(found) < len(pictures):
@@ -89,7 +89,7 @@ def _drawn(pictures: list[Picture], captions: list[str], outcome: str) -> Animat
     words = [mark for mark in first.marks if mark.shape == "text"]
     if first.hexagonal:
         top, bottom = top - 0.1, bottom + 0.1
-    unit = max(right - left, bottom - top) / 20  # a line of text, whatever the board's size
+    unit = max(right - left, bottom - top) / 24  # a line of text, whatever the board's size
     if words:  # names to the right of their cells
         right += unit * 0.62 * max(len(mark.label) for mark in words) + unit
     bars_top = bottom + unit * 0.6
