@@ -28,7 +28,7 @@ class Scaling(NamedTuple):
 def scaling(layout: Layout, scale: float, device: torch.device | str = "cpu") -> Scaling:
     """Return the scaling that puts every entry's declared bounds at ``-scale`` and ``scale``.
 
-    Entries whose two bounds are equal become 0. In pictures (more than ``PICTURE`` entries to a field) the empty cell, 0,
+    Entries whose two bounds are equal become 0. In pictures (fields of more than ``PICTURE`` entries) the empty cell
     stays 0: a hundred empty cells at ``-scale`` would drown whatever else an agent sees. Scale 0 leaves everything as
     it is.
     """
