@@ -343,6 +343,20 @@ def test_the_oracles_gate_names_what_fails():
     assert checks["oracle_tried_box_error"].value == pytest.approx(1.0, abs=0.1)
 
 
+def test_gatherings_gate_compares_with_the_average_place():
+    task, episodes = Gathering(), play(Gathering(), 30)
+    hidden, truth = Hidden(task.hidden_variables), episodes.hidden
+    perfect = torch.cat([entry.locate(truth[..., i])[0] for i, entry in hidden.coordinates.items()], -1)
+    running = torch.nn.functional.pad(episodes.mask, (0, 1))
+    there = [running & ~entry.locate(truth[..., i])[1] for i, entry in hidden.coordinates.items()]
+    averages = [perfect[..., 2 * i : 2 * i + 2][where].mean(0) for i, where in enumerate(there)]
+    for means, expected in ((perfect, 0.0), (torch.cat(averages).expand_as(perfect), 1.0)):
+        vectors = torch.cat((means, torch.zeros(*means.shape[:-1], hidden.features - 14)), -1)
+        (check,) = gate(task, Evidence(episodes, vectors[:, :, None].expand(-1, -1, 3, -1), ()))
+        assert check.value == pytest.approx(expected, abs=1e-5)
+        assert check.passed == (expected == 0.0)
+
+
 def test_what_has_no_gate_of_its_own_is_held_to_the_prior():
     episodes = play(Whisper(), 200)
     task = Whisper()
