@@ -15,8 +15,8 @@ from leaderboard.commands.beliefs import beliefs
 from leaderboard.commands.figures import figures
 from leaderboard.commands.reproduce import reproduce
 from leaderboard.commands.run import run
-from leaderboard.commands.submissions import check, new, validate
 from leaderboard.commands.site import site
+from leaderboard.commands.submissions import check, new, validate
 from leaderboard.commands.table import submit, table
 from leaderboard.commands.tasks import dataset, play, tasks
 
