@@ -22,12 +22,13 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from baselines.belief import BeliefModel
+from baselines.belief import BeliefForm, BeliefModel
 from baselines.belief_gate import Evidence, gate
 from baselines.pretraining import Pretrained, Pretraining, pretrain
 from benchmark.episodes.datasets import cache_folder
 from benchmark.episodes.rollout import Episodes
 from benchmark.harness.protocol import Setting
+from benchmark.measures.density import rule
 from benchmark.tasks.streams import purpose_offset
 from benchmark.tasks.task import Task
 
@@ -84,7 +85,8 @@ def gate_facts(task: Task, model: BeliefModel, validation: Episodes, runs: int) 
     records = []
     for run in range(model.runs):
         checks = gate(task, Evidence(held_out, vectors[run], tuple(values[run] for values in beliefs)))
-        record: dict[str, Any] = {"belief_gate_passed": all(check.passed for check in checks)}
+        record: dict[str, Any] = {"belief_rule": spoken_rule(model.form)}
+        record["belief_gate_passed"] = all(check.passed for check in checks)
         for check in checks:
             record[f"belief_{check.name}"] = round(check.value, 4) if isfinite(check.value) else None
             record[f"belief_{check.name}_limit"] = round(check.threshold, 4)
@@ -93,6 +95,12 @@ def gate_facts(task: Task, model: BeliefModel, validation: Episodes, runs: int) 
             failed = ", ".join(f"{c.name} = {c.value:.3g}" for c in checks if not c.passed)
             _log.warning("the belief fails its gate: %s", failed)
     return records * (runs // model.runs)
+
+
+def spoken_rule(form: BeliefForm) -> str:
+    """Say how the model's beliefs become distributions over finitely many values."""
+    kind = rule("diagonal Gaussian") if form.decoder == "gaussian" else "a probability for every value"
+    return f"{kind}; mean over the samples of z"
 
 
 def _repeat(episodes: Episodes, runs: int) -> Episodes:
