@@ -12,6 +12,7 @@ from baselines.exact_belief import ExactBelief
 from baselines.i2q import AS_RELEASED, I2Q, BeliefI2Q, RecI2Q
 from baselines.i2q_networks import Networks, foreseen, largest_return, report
 from baselines.networks import MLP
+from baselines.pretraining import Pretraining
 from baselines.recurrent import scaling
 from baselines.replay import Sequences
 from baselines.summaries import BeliefHistory, BeliefPolicy, GRUHistory, ValuePolicy, belief_scaling
@@ -303,6 +304,23 @@ def test_memory_cannot_start_in_the_middle():
 def test_windows_are_cut_for_learners_without_memory():
     setting, _ = train(replace(MEMORYLESS, window=2), Recall(), (0,), 20)
     assert setting.updates == 40
+
+
+def test_a_learned_belief_is_asked_for_as_configured(monkeypatch):
+    asked = []
+
+    def prepare(setting: Setting, config: Pretraining) -> BeliefModel:
+        asked.append(config)
+        return BeliefModel(setting.run_keys[:1], setting.task, config.form).requires_grad_(False)
+
+    monkeypatch.setattr("baselines.i2q.prepare_belief", prepare)
+    _, policy = train(BeliefI2Q(samples=5, beta=4.0, width=16, batch=2), Oracle(), (0, 1), 3)
+    assert isinstance(policy, TellsBelief)
+    assert (asked[0].form.samples, asked[0].beta, asked[0].loss) == (5, 4.0, "elbo")
+    next(BeliefI2Q(preset="as-released", width=16).train(Setting("test", Oracle(), (0,), 3)))
+    assert asked[1].loss == "as-released"
+    with pytest.raises(ValueError, match="belief='true'"):
+        next(BeliefI2Q(belief="true").train(Setting("test", Oracle(), (0,), 3)))  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
