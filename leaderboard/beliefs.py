@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.measures.belief_tally import CONFIDENCES
+from benchmark.measures.beliefs import EPISODES
 from benchmark.measures.posteriors import NORMALISED, normalised, posterior_scores
 from leaderboard import cells
 from leaderboard.record import FinishedRun, RunRecord
@@ -109,11 +111,11 @@ def _score_table(task: TaskBeliefs, seed: int, resamples: int) -> Table:
 
 def _notes(seed: int, resamples: int) -> tuple[str, ...]:
     return (
-        "Beliefs about the hidden variables of 256 held-out episodes of random play, over all agents and steps; means "
+        f"Beliefs about the hidden variables of {EPISODES} held-out episodes of random play, over all agents and steps; means "
         "over the paper's variables and over runs.",
         "NLL: negative log-likelihood of the truth, in nats. accuracy: of the most likely value. error: root mean "
         "squared distance from the belief's mean to the truth, in cells; of mode: mean distance of the most likely "
-        "value. ECE: expected calibration error, 10 bins.",
+        f"value. ECE: expected calibration error, {CONFIDENCES} bins.",
         "score = (prior - x) / (prior - exact posterior): 0 knows how often each value occurs, 1 is what follows "
         f"from an agent's own history; of the NLL, with {CONFIDENCE:.0%} percentile intervals (bootstrap over runs, "
         f"{resamples:,} resamples, seed {seed}), of accuracy (acc.) and of error (err.).",
