@@ -4,6 +4,7 @@ A *board* says what is compared: a suite's ranked tasks, the seeds that count, a
 submission's scores depend on its own records and the board, on nothing else.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -34,9 +35,12 @@ COLUMNS = (
     "final_return",
     "final_return_noisy",
     "score",
+    "efficiency",
     "belief_accuracy",
     "prior_accuracy",
     "seconds",
+    "parameters",
+    "hardware",
 )
 
 
@@ -138,10 +142,29 @@ def _row(record: RunRecord, reference: Reference | None) -> dict[str, Any]:
         row["seconds"] = record.seconds.training / record.stacked_runs
         if reference is not None:
             row["score"] = reference.score(record.final_return)
+            after_start = [reference.score(mark.greedy.mean) for mark in record.marks[1:]]
+            row["efficiency"] = float(np.mean(after_start))
         if record.beliefs is not None:
             row["belief_accuracy"] = record.beliefs.accuracy
             row["prior_accuracy"] = record.beliefs.prior_accuracy
+        row["parameters"] = _parameters(record.notes)
+        row["hardware"] = _machine(record.hardware)
     return row
+
+
+def _parameters(notes: Mapping[str, Any]) -> float:
+    """Return the number of trainable parameters, if the learner noted it."""
+    value = notes.get("parameters")
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else math.nan
+
+
+def _machine(hardware: Mapping[str, Any]) -> str:
+    """Name what a run was trained on: its accelerator, or its processor and how many threads it used."""
+    threads = hardware.get("threads")
+    processor = str(hardware.get("processor", "unknown processor"))
+    return str(
+        hardware.get("accelerator") or (f"{processor}, {threads} thread{'s'[: threads != 1]}" if threads else processor)
+    )
 
 
 def select(runs: pd.DataFrame, column: str, values: Iterable[Any]) -> pd.DataFrame:
@@ -167,9 +190,9 @@ def complete(runs: pd.DataFrame, board: Board) -> list[str]:
     return [name for name in present if not missing(runs, board, name)]
 
 
-def counted(runs: pd.DataFrame) -> Array:
+def counted(runs: pd.DataFrame, column: str = "score") -> Array:
     """Return the scores as aggregates count them: clipped below at ``FLOOR``, which is also what failed runs get."""
-    return clip(np.where(runs["failed"], FLOOR, runs["score"]))
+    return clip(np.where(runs["failed"], FLOOR, runs[column]))
 
 
 def collapsed(runs: pd.DataFrame) -> float:
@@ -177,8 +200,14 @@ def collapsed(runs: pd.DataFrame) -> float:
     return float(np.mean(runs["failed"].to_numpy(bool) | (runs["score"].to_numpy(float) < FLOOR)))
 
 
-def score_matrix(runs: pd.DataFrame, board: Board, submission: str) -> Array:
+def score_matrix(runs: pd.DataFrame, board: Board, submission: str, column: str = "score") -> Array:
     """Return the counted scores [R, K] of a submission, tasks in the board's order.
+
+    Args:
+        runs: the frame.
+        board: which tasks.
+        submission: whose.
+        column: ``"score"``, or ``"efficiency"``.
 
     Raises:
         ValueError: if it is not complete.
@@ -186,4 +215,4 @@ def score_matrix(runs: pd.DataFrame, board: Board, submission: str) -> Array:
     if lacking := missing(runs, board, submission):
         raise ValueError(f"submission={submission!r} lacks runs of {', '.join(lacking)}")
     mine = select(runs, "submission", [submission])
-    return stack_runs({task_id: list(counted(select(mine, "task_id", [task_id]))) for task_id in board.tasks})
+    return stack_runs({task_id: list(counted(select(mine, "task_id", [task_id]), column)) for task_id in board.tasks})

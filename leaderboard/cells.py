@@ -47,6 +47,11 @@ def seconds(value: float) -> str:
     return NOTHING if math.isnan(value) else f"{value:,.{1 if value < 100 else 0}f}"
 
 
+def count(value: float) -> str:
+    """Write ``12,345``."""
+    return NOTHING if math.isnan(value) else f"{value:,.0f}"
+
+
 def share(value: float) -> str:
     """Write ``4%``; a few of many never look like none."""
     return "<1%" if 0 < value < 0.005 else f"{value:.0%}"

@@ -40,15 +40,6 @@ class Table:
     words: tuple[str, ...] = ("submission", "task")
 
 
-def report(runs: pd.DataFrame, board: Board) -> list[Table]:
-    """Return the ranking and whatever else the board's runs give rise to: all tables that have a row."""
-    played = list(dict.fromkeys(runs.sort_values("task_id")["family"]))
-    tables = [incomplete(runs, board), families(runs, board), improvement(runs, board)]
-    tables += [task_table(runs, board, family) for family in played]
-    tables.append(scale(runs, board))
-    return [ranking(runs, board), *(table for table in tables if len(table.data))]
-
-
 def ranking(runs: pd.DataFrame, board: Board) -> Table:
     """Rank the submissions that have every run of every ranked task, by IQM; intervals decide about ties."""
     estimates = _estimates(runs, board)
@@ -60,7 +51,7 @@ def ranking(runs: pd.DataFrame, board: Board) -> Table:
         f"{len(board.tasks)} ranked tasks, {board.suite.runs} runs on each. score = (return - trivial) / (reference "
         "- trivial): 0 is the best policy that ignores observations, 1 the best known policy that uses only what "
         "agents observe; both are fixed per task version.",
-        f"Aggregates use scores clipped below at {FLOOR:g}. Brackets: {_drawn(board)}.",
+        f"Aggregates use scores clipped below at {FLOOR:g}. Brackets: {drawn(board)}.",
         "rank: 1 + the number of submissions whose interval lies wholly above; equal ranks are not separated by the "
         "data. gap: mean shortfall from score 1.",
         f"collapsed: runs that failed or scored below {FLOOR:g}; a failed run counts as {FLOOR:g}. s/run: seconds of "
@@ -150,7 +141,7 @@ def families(runs: pd.DataFrame, board: Board) -> Table:
             data |= cells.numbers(family, found[name].get(family, UNKNOWN))
         rows.append((data, {"submission": name} | {f: cells.interval(found[name].get(f, UNKNOWN), 2) for f in boards}))
     counts = ", ".join(f"{family} {len(part.tasks)}" for family, part in boards.items())
-    notes = [f"IQM of the scores of each family. Brackets: {_drawn(board)}.", f"Ranked tasks: {counts}."]
+    notes = [f"IQM of the scores of each family. Brackets: {drawn(board)}.", f"Ranked tasks: {counts}."]
     if any(cells.NOTHING in text.values() for _, text in rows):
         notes.append(f"{cells.NOTHING}: lacks runs of that family.")
     return table_of("Families", rows, notes)
@@ -173,7 +164,7 @@ def improvement(runs: pd.DataFrame, board: Board) -> Table:
     notes = (
         f"P(row > column): a run of one beats a run of the other on the same task; ties count half; averaged over "
         f"{len(board.tasks)} tasks.",
-        f"*: the interval excludes 1/2 ({_drawn(board)}).",
+        f"*: the interval excludes 1/2 ({drawn(board)}).",
     )
     return Table("Probability of improvement", pd.DataFrame(data), pd.DataFrame(text), notes)
 
@@ -196,7 +187,7 @@ def task_table(runs: pd.DataFrame, board: Board, family: str | None = None) -> T
         rows += [(data, text if place == 0 else text | {"task": ""}) for place, (data, text) in enumerate(found)]
     notes = [
         "return: mean ± standard deviation over runs of the final greedy return; with noise: 5% random actions.",
-        f"score: mean over runs, clipped below at {FLOOR:g}. Brackets: {_drawn(board)}.",
+        f"score: mean over runs, clipped below at {FLOOR:g}. Brackets: {drawn(board)}.",
     ]
     return table_of(f"Tasks: {family}" if family else "Tasks", rows, notes)
 
@@ -247,7 +238,8 @@ def _mean(runs: pd.DataFrame, column: str) -> float:
     return float(numbers.mean()) if len(numbers) else math.nan
 
 
-def _drawn(board: Board) -> str:
+def drawn(board: Board) -> str:
+    """Say how a board's intervals are drawn."""
     how = f"stratified bootstrap over runs, {board.resamples:,} resamples, seed {board.seed}"
     return f"{CONFIDENCE:.0%} percentile intervals, {how}"
 

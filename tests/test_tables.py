@@ -12,12 +12,15 @@ import pytest
 from fabricate import REFERENCES, SUITE, failed, field, finished
 from rich.console import Console
 
+from benchmark.harness.record import seal
 from benchmark.harness.suites import Suite
 from leaderboard import cells, render
 from leaderboard.board import Board, frame, missing, score_matrix
+from leaderboard.costs import costs
+from leaderboard.report import report
 from leaderboard.statistics import Estimate, interval_estimates
 from leaderboard.submission import SubmissionError, parse_record
-from leaderboard.tables import Table, improvement, incomplete, ranking, report, scale, task_table
+from leaderboard.tables import Table, improvement, incomplete, ranking, scale, task_table
 
 BOARD = Board(SUITE, REFERENCES, resamples=500)
 
@@ -134,6 +137,35 @@ def test_who_knows_the_rules_is_shown_but_not_ranked():
     board = replace(BOARD, information={"planner": ("own-observations", "task-rules")})
     runs = runs_of(field({"planner": 1.5, "b": 0.5}, SUITE, REFERENCES), board)
     assert ranking(runs, board).cells[["rank", "submission"]].to_numpy().tolist() == [["-", "planner"], ["1", "b"]]
+
+
+def test_what_a_score_took():
+    """Half the records note parameters; marks rise linearly to the final return by 75% of the budget and stay."""
+    records = [*small("a"), *small("b", (0.8, 0.8, 0.8), (9.0, 9.0, 9.0)), *small("planner", (2.0, 2.0, 2.0))]
+    for place, record in enumerate(records):
+        notes = {"parameters": 1000 + place} if record["submission"] == "a" else {"parameters": "many"}
+        content = {key: value for key, value in record.items() if key != "digest"}
+        machine = {"processor": "Z80", "threads": 1} if place % 2 else {"accelerator": "H200"}
+        records[place] = seal(content | {"notes": notes, "hardware": machine})
+    information = {"planner": ("task-rules",), "a": ("own-observations", "centralised-training")}
+    board = replace(BOARD, information=information)
+    runs = runs_of(records, board)
+    table = costs(runs, board, ranking(runs, board))
+    rows = table.cells.set_index("submission")
+    assert rows["class"].to_dict() == {"a": "centralised", "b": "own observations", "planner": "knows the rules"}
+    assert rows["in class"].to_dict() == {"a": "1", "b": "1", "planner": "-"}
+    assert rows["parameters"].to_dict() == {"a": "1,005", "b": "n/a", "planner": "n/a"}
+    assert rows["hardware"].tolist() == ["2 kinds"] * 3
+    assert table.data["hardware"].tolist() == ["H200; Z80, 1 thread"] * 3
+    # Oracle's returns are its scores: mean over marks 1 to 20 of min(1, mark / 15) * 0.8 is 0.8 * 13 / 20.
+    efficiency = runs[(runs["submission"] == "b") & (runs["task_id"] == "oracle-v0")]["efficiency"]
+    assert efficiency.tolist() == pytest.approx([0.8 * 13 / 20] * 3)
+    assert not table.data[["efficiency", "efficiency_low", "efficiency_high"]].isna().to_numpy().any()
+
+
+def test_a_failed_run_is_as_inefficient_as_can_be():
+    runs = runs_of([*small(oracle=(0.5, 0.5)), failed("mine", "oracle-v0", 2)])
+    assert score_matrix(runs, BOARD, "mine", "efficiency")[0, 0] == -1.0
 
 
 def test_a_single_run_has_neither_interval_nor_rank():

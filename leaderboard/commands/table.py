@@ -23,8 +23,8 @@ def table(
     from benchmark.harness.suites import get_suite
     from leaderboard import render
     from leaderboard.board import frame, make_board
+    from leaderboard.report import report
     from leaderboard.submission import read_records
-    from leaderboard.tables import report
 
     records = [record for folder in folders or [SUBMISSIONS] for record in read_records(folder)]
     board = make_board(get_suite(suite), records, [SUBMISSIONS])
