@@ -111,8 +111,8 @@ def _score_table(task: TaskBeliefs, seed: int, resamples: int) -> Table:
 
 def _notes(seed: int, resamples: int) -> tuple[str, ...]:
     return (
-        f"Beliefs about the hidden variables of {EPISODES} held-out episodes of random play, over all agents and steps; means "
-        "over the paper's variables and over runs.",
+        f"Beliefs about the hidden variables of {EPISODES} held-out episodes of random play, over all agents and "
+        "steps; means over the paper's variables and over runs.",
         "NLL: negative log-likelihood of the truth, in nats. accuracy: of the most likely value. error: root mean "
         "squared distance from the belief's mean to the truth, in cells; of mode: mean distance of the most likely "
         f"value. ECE: expected calibration error, {CONFIDENCES} bins.",
