@@ -113,7 +113,7 @@ def costs(found: Cells) -> Table:
             "episodes": "-" if math.isnan(spent.episodes) else f"{spent.episodes:.0f}",
             "seconds": cells.seconds(spent.seconds),
             "whole training": cells.seconds(whole),
-            "on": str(run.hardware.get("gpu") or run.hardware.get("cpu") or "unknown"),
+            "on": str(run.hardware.get("accelerator") or run.hardware.get("processor") or "unknown"),
         }
         rows.append((numbers, text))
     notes = [
@@ -170,23 +170,26 @@ class Size(NamedTuple):
 
 
 class Series(NamedTuple):
-    """Cells that differ in the number of agents only."""
+    """Cells of the full topology that differ in the number of agents only."""
 
     submission: str
-    topology: str
     stacked: int  # runs trained together
+
+    def __str__(self) -> str:
+        """Name it."""
+        return f"{self.submission}, {self.stacked} runs together"
 
 
 def sizes(found: Cells) -> dict[Series, list[Size]]:
-    """Group the cells whose runs were trained together in equal number, each group by number of agents."""
+    """Group the full topology's cells whose runs were trained together in equal number, by number of agents."""
     groups: dict[Series, list[Size]] = {}
     for (name, place), cell in found.items():
         run = cell.runs[0]
-        if place.topology in TOPOLOGIES and run.marks[-1].updates and run.marks[-1].seconds:
+        if place.topology == "full" and run.marks[-1].updates and run.marks[-1].seconds:
             memory = run.notes.get("memory_mib")
             noted = float(memory) if isinstance(memory, int | float) else math.nan
             size = Size(place.agents, run.marks[-1].seconds / run.marks[-1].updates, noted)
-            groups.setdefault(Series(name, place.topology, run.stacked_runs), []).append(size)
+            groups.setdefault(Series(name, run.stacked_runs), []).append(size)
     return groups
 
 
@@ -198,7 +201,6 @@ def scaling(found: Cells) -> Table:
         for size in points:
             text = {
                 "submission": series.submission,
-                "topology": series.topology,
                 "N": str(size.agents),
                 "runs together": str(series.stacked),
                 "ms per update": f"{1000 * size.seconds:.3g}",
@@ -209,13 +211,13 @@ def scaling(found: Cells) -> Table:
             told = [f"seconds ~ N^{_slope(points, 1):.2f}"]
             if not any(math.isnan(size.memory) for size in points):
                 told.append(f"memory ~ N^{_slope(points, 2):.2f}")
-            slopes.append(f"{series.submission}, {series.topology}, {series.stacked} together: {', '.join(told)}")
+            slopes.append(f"{series}: {', '.join(told)}")
     notes = [
-        "Training time (episodes played included) per round of updates of all runs trained together. memory: the most "
-        "that the training process held, on the device where it trained.",
+        "Full topology. Training time (episodes played included) per round of updates of all runs trained together. "
+        "memory: the most that the training process held, on the device where it trained.",
         *slopes,
     ]
-    return table_of("Scale", rows, notes, ("submission", "topology"))
+    return table_of("Scale", rows, notes)
 
 
 def _slope(points: Sequence[tuple[float, ...]], column: int) -> float:

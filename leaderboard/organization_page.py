@@ -46,7 +46,7 @@ the paper (P21 = *Many Agent Reinforcement Learning Under Partial Observability*
 **Our reading of the paper.** It does not say what agents learn from. Here the configuration learners (CF) learn from
 the team's mean reward: with each its own reward the optimum is no strict equilibrium, since whoever tips the majority
 is indifferent or worse off. The mean-field learners (MF) learn from the mean, over their neighbourhood, of what each in
-it would earn if its own neighbourhood were the whole firm. With the team's reward instead, the mean field loses next to
+it would earn if its own neighbourhood were the whole firm. With the team's reward instead, small probes lost next to
 nothing in any topology, which is not what the paper reports. Bankruptcies (-100) are always the whole firm's.
 [The diamond](diamond.md) works through the rewards themselves.
 """
@@ -72,6 +72,7 @@ def write_page(records: Iterable[RunRecord], path: Path) -> list[Path]:
     tables += [table for table in more if len(table.data)]
     text = _INTRODUCTION.format(name=path.as_posix())
     written = [path]
+    path.parent.mkdir(parents=True, exist_ok=True)
     for name, words, figure in figures(found):
         picture = path.with_name(f"{path.stem}-{name}.png")
         with plots.style():
@@ -102,16 +103,17 @@ def scale_figure(groups: Mapping[Series, Sequence[Size]]) -> Figure:
     """Draw seconds and memory against the number of agents on logarithmic scales."""
     names = sorted({series.submission for series in groups})
     palette = colours(names)
-    figure = Figure(figsize=(9.2, 3.2), layout="constrained")
+    figure = Figure(figsize=(10.5, 3.2), layout="constrained")
     for ax, label, column in zip(figure.subplots(1, 2), ("seconds per update", "memory, MiB"), (1, 2), strict=True):
         for series, points in groups.items():
-            told = f"{series.submission}, {series.topology}, {series.stacked} together"
             heights = [size[column] for size in points]
-            ax.loglog([size.agents for size in points], heights, "o-", color=palette[series.submission], label=told)
+            ax.loglog(
+                [size.agents for size in points], heights, "o-", color=palette[series.submission], label=str(series)
+            )
         ax.set_xlabel("agents")
         ax.set_ylabel(label)
         plots.finish(ax)
-    figure.axes[0].legend(fontsize=7)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     return figure
 
 

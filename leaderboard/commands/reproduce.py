@@ -28,7 +28,6 @@ def reproduce(
     if what == "organization":
         if out is None:
             raise ValueError("reproduce: organization is a page with a figure; say where with --out PAGE.md")
-        out.parent.mkdir(parents=True, exist_ok=True)
         written = write_page(records, out)
         console.print("written: " + ", ".join(map(str, written)), highlight=False, markup=False)
         return
