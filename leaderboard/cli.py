@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from leaderboard.commands.beliefs import beliefs
+from leaderboard.commands.exchange import export_results, import_results
 from leaderboard.commands.figures import figures
 from leaderboard.commands.reproduce import reproduce
 from leaderboard.commands.run import run
@@ -32,6 +33,8 @@ app = typer.Typer(
 )
 for command in (tasks, new, check, run, table, figures, site, beliefs, reproduce, submit, validate, dataset, play):
     app.command()(command)
+app.command("export")(export_results)
+app.command("import")(import_results)
 
 
 def main() -> None:
