@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import faulty
@@ -275,6 +276,27 @@ def test_any_line_of_a_manifest_may_be_anything(tmp_path, line, text):
     (folder / "submission.toml").write_bytes(MANIFEST.replace(line, text).encode("utf-8", "surrogatepass"))
     report = validate(folder)
     assert all(message.isprintable() for message in report.errors)
+
+
+def test_a_pull_request_is_validated_where_it_changes_a_submission(tmp_path):
+    """With `echo` for the command: which folders it would be given."""
+    for side, names in (("base", ("same", "changed", "gone")), ("pull", ("same", "changed", "new; rm -rf ~"))):
+        for name in names:
+            folder = tmp_path / side / "leaderboard" / "submissions" / name
+            folder.mkdir(parents=True)
+            (folder / "submission.toml").write_text(side if name == "changed" else name)
+    (tmp_path / "pull" / "leaderboard" / "submissions" / "link").symlink_to("/etc")
+    script = Path(__file__).parents[1] / ".ci" / "validate-changed"
+
+    def told(base: str, pull: str) -> str:
+        command = [str(script), base, pull]
+        environment = os.environ | {"PENUMBRA": "echo"}
+        result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        return result.stdout.strip()
+
+    folders = [f"pull/leaderboard/submissions/{name}" for name in ("changed", "link", "new; rm -rf ~")]
+    assert told("base", "pull") == "validate " + " ".join(folders)
+    assert told("base", "base") == "no submission is new or changed"
 
 
 # Again.
