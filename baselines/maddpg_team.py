@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 class Team:
     """The networks of R runs and what is done to them, round by round."""
 
-    def __init__(self, settings: MADDPG, setting: Setting) -> None:
+    def __init__(self, settings: "MADDPG", setting: Setting) -> None:
         self.settings, self.setting = settings, setting
         self.task = organization_task(setting.task, "maddpg")
         self.layout, device = self.task.observation_layout, setting.device
