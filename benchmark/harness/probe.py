@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -153,7 +153,7 @@ def choices(policy: Policy, past: Histories) -> Tensor:
 
 
 def tensors(memory: Any) -> Iterator[Tensor]:
-    """Yield the tensors in nested tuples, lists and dicts."""
+    """Yield the tensors in nested tuples, lists, dicts and dataclasses."""
     if isinstance(memory, Tensor):
         yield memory
     elif isinstance(memory, tuple | list):
@@ -161,6 +161,8 @@ def tensors(memory: Any) -> Iterator[Tensor]:
             yield from tensors(part)
     elif isinstance(memory, dict):
         yield from tensors(list(memory.values()))
+    elif is_dataclass(memory):
+        yield from tensors([getattr(memory, entry.name) for entry in fields(memory)])
 
 
 @contextmanager
