@@ -1,8 +1,8 @@
 """Colours of submissions: the same for one submission in every figure, table and page.
 
-Ten hues, each in a shade for paper and one for a dark screen, chosen so that they stand out from their background
+Twelve hues, each in a shade for paper and one for a dark screen, chosen so that they stand out from their background
 (contrast of at least 3) and from each other for people with any colour vision; ``tests/test_palette.py`` computes
-both. With more than ten submissions the hues come round again, and lines differ in their dashes too.
+both. With more than twelve submissions the hues come round again, and lines differ in their dashes too.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,14 +10,14 @@ from collections.abc import Iterable, Sequence
 Colour = str  # "#rrggbb"
 
 LIGHT: tuple[Colour, ...] = (
-    *("#3b3fd0", "#c8641f", "#15754f", "#c67b8b", "#531575"),
-    *("#3c86dd", "#4f5510", "#ba3689", "#522f0f", "#36383f"),
+    *("#3b3fd0", "#c8641f", "#15754f", "#c67b8b", "#531575", "#3c86dd"),
+    *("#4f5510", "#ba3689", "#522f0f", "#36383f", "#6c9f60", "#0c0a43"),
 )
 DARK: tuple[Colour, ...] = (
-    *("#8f86ff", "#e58a3c", "#37b48a", "#f7c6cf", "#a64fd0"),
-    *("#5fb4f2", "#d6d05a", "#e0559f", "#a3734a", "#707070"),
+    *("#8f86ff", "#e58a3c", "#37b48a", "#f7c6cf", "#a64fd0", "#5fb4f2"),
+    *("#d6d05a", "#e0559f", "#a3734a", "#707070", "#c1f2a6", "#c8c6ec"),
 )
-# Of the first ten submissions, the second ten, and so on.
+# Of the first twelve submissions, the second twelve, and so on.
 DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = (
     "-",
     (0, (4.0, 1.5)),

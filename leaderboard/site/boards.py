@@ -12,7 +12,7 @@ import pandas as pd
 from benchmark.harness.suites import Suite
 from leaderboard.board import Board, frame, make_board, select
 from leaderboard.classes import class_of
-from leaderboard.costs import ranks_in_class
+from leaderboard.costs import costs, ranks_in_class
 from leaderboard.figures import Drawer
 from leaderboard.palette import Colour
 from leaderboard.record import RunRecord
@@ -20,7 +20,22 @@ from leaderboard.statistics import FLOOR
 from leaderboard.tables import INTERVAL, Table, families, incomplete, ranking, task_table
 
 # Less is better in these columns, and words begin with a: they are sorted upwards first.
-_UPWARDS = ("rank", "submission", "task", "gap", "collapsed", "s/run", "missing", "lacking")
+_UPWARDS = (
+    "rank",
+    "submission",
+    "task",
+    "gap",
+    "collapsed",
+    "s/run",
+    "in class",
+    "class",
+    "hardware",
+    "parameters",
+    "missing",
+    "lacking",
+)
+# Columns with an interval that is drawn: by their names in the data.
+_BARS = {"IQM": f"IQM {INTERVAL}", "score": f"score {INTERVAL}", "efficiency": f"sample efficiency {INTERVAL}"}
 _NUMBER = re.compile(r"[-−]?\d[\d,]*(?:\.\d+)?")
 
 
@@ -103,14 +118,23 @@ class SuiteView:
         return Drawer(self.board, self.runs, self.records, self.palette)
 
     @cached_property
-    def overall(self) -> View:
+    def ranked(self) -> Table:
         """The ranking over all families."""
-        return self.view(ranking(self.runs, self.board), self.board)
+        return ranking(self.runs, self.board)
+
+    @cached_property
+    def overall(self) -> View:
+        """The ranking as the page shows it."""
+        return self.view(self.ranked, self.board)
 
     def by_family(self) -> dict[str, View]:
         """The ranking within each family."""
         boards = {family: self.board.of_family(family) for family in self.board.families}
         return {family: self.view(ranking(self.runs, board), board) for family, board in boards.items()}
+
+    def costs(self) -> View | None:
+        """What each ranked submission took; None if nobody is complete."""
+        return self._some(costs(self.runs, self.board, self.ranked))
 
     def families(self) -> View | None:
         """Each submission's IQM in every family; None if nobody is complete on any."""
@@ -146,12 +170,12 @@ class SuiteView:
             numbers = data[place]
             name = str(numbers.get("submission", ""))
             cells = {column: Cell(str(text[column]), _key(str(text[column])), None) for column in names}
-            for metric, column in (("IQM", f"IQM {INTERVAL}"), ("score", f"score {INTERVAL}")):
+            for metric, column in _BARS.items():
                 if column in cells and not math.isnan(numbers[metric]):
                     cells[column] = replace(
                         cells[column], bar=_bar(*(numbers[metric + e] for e in ("", "_low", "_high")))
                     )
-            for column in {"submission", "task", "missing"} & set(cells):
+            for column in {"submission", "task", "missing", "class", "hardware"} & set(cells):
                 cells[column] = replace(cells[column], key=cells[column].text)
             if "task" in cells:  # named once in a long table, in every row of one that is sorted
                 cells["task"] = Cell(str(numbers["task_id"]), str(numbers["task_id"]))
