@@ -176,7 +176,7 @@ class Team:
             public = torch.arange(publics, device=drawn.device).repeat_interleave(samples).expand(*drawn.shape[:2], -1)
             q = self._all_actions(public, drawn.flatten(2, 3)).unflatten(2, (publics, samples)).mean(3)
             advantage = counterfactual_advantage(q, log_policy.detach().exp())
-            share = one_hot(steps.public, publics).mean(1)[:, None]
+            share = one_hot(steps.public, publics).mean(1)[:, None] ** config.balance
             loss = policy_loss(log_policy, advantage, share, entropy, config.floor)
         else:
             public = steps.public[:, None].expand_as(steps.actions)

@@ -51,8 +51,9 @@ def factored_update(beliefs: Tensor, models: Tensor, noise: Tensor, reports: Ten
     for action in range(noise.shape[1]):
         left = reports.clone()
         left[..., action] -= 1
-        each = left.clamp(min=0)[..., None, :].expand(*beliefs.shape[:-1], -1)
-        mass = probability(rest, each).where(left[..., action, None] >= 0, 0.0)
+        possible = left[..., action, None] >= 0
+        each = left.where(possible, 0)[..., None, :].expand(*beliefs.shape[:-1], -1)
+        mass = probability(rest, each).where(possible, 0.0)
         likelihood += mass[..., None] * said[:, action]
     posterior = beliefs * likelihood
     return posterior / posterior.sum(-1, keepdim=True)
