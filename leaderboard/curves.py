@@ -124,7 +124,10 @@ def label_ends(ax: Axes, ends: Mapping[str, tuple[float, Colour]]) -> None:
     low, high = ax.get_ylim()
     points = ax.get_window_extent().height * 72 / ax.figure.dpi
     apart = np.arange(len(names)) * 11.0 * (high - low) / points  # 11 points for a line of text of 9
-    heights = isotonic_regression(np.array([ends[name][0] for name in names]) - apart).x + apart
+    lines = isotonic_regression(np.array([ends[name][0] for name in names]) - apart).x
+    # Not below the axis, where its numbers stand, nor above the figure if that can be helped.
+    bottom = low + 4.0 * (high - low) / points
+    heights = np.clip(lines, bottom, max(bottom, high - apart[-1])) + apart
     for name, height in zip(names, heights, strict=True):
         ax.annotate(
             name,

@@ -67,6 +67,13 @@ def test_names_at_the_ends_of_curves_keep_apart(ax):
     assert [text.get_text() for text in ax.texts] == sorted(several)
 
 
+def test_names_stay_clear_of_the_axis_below(ax):
+    several = {f"name {n}": curves.Curve(np.arange(3.0), np.full((2, 3), -0.1 * n)) for n in range(5)}
+    ax.set_ylim(0, 1)
+    curves.learning_curves(several, ax, seed=0, resamples=100)
+    assert min(text.xy[1] for text in ax.texts) > 0  # type: ignore[attr-defined]
+
+
 def test_sample_efficiency_is_the_iqm_at_every_mark_of_clipped_scores():
     scores = np.random.default_rng(0).normal(0, 1, (4, 3, 2))
     estimate = curves.sample_efficiency(scores, seed=0, resamples=100)
