@@ -15,7 +15,9 @@ def published_names(target: Path) -> list[str]:
     return sorted(path.parent.name for path in target.glob(f"*/{MANIFEST}"))
 
 
-def publish(submission: Submission, sources: Iterable[Path], target: Path) -> tuple[Path, int, int]:
+def publish(
+    submission: Submission, sources: Iterable[Path], target: Path, *, failed: bool = False
+) -> tuple[Path, int, int]:
     """Merge records into ``<target>/<name>/results.jsonl`` and copy the manifest and the learner's code beside them.
 
     Records that are already published there are kept; nothing is written if ``penumbra validate`` would refuse it.
@@ -24,6 +26,7 @@ def publish(submission: Submission, sources: Iterable[Path], target: Path) -> tu
         submission: whose records to take; those of others are left alone.
         sources: folders or files of records.
         target: the folder of all submissions.
+        failed: publish failed runs too; a board counts them as collapsed.
 
     Returns:
         The results file, its number of records, and how many of them are new.
@@ -36,7 +39,11 @@ def publish(submission: Submission, sources: Iterable[Path], target: Path) -> tu
     folder = target / submission.name
     path = folder / RESULTS
     found = [record for source in sources for record in read_records(source)]
-    mine = [record for record in found if record.submission == submission.name and isinstance(record, FinishedRun)]
+    mine = [
+        record
+        for record in found
+        if record.submission == submission.name and (failed or isinstance(record, FinishedRun))
+    ]
     if not mine:
         names = sorted({record.submission for record in found})
         raise SubmissionError(f"no finished record of {submission.name!r} in the sources; they hold: {names}")

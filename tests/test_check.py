@@ -4,13 +4,15 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from typer.testing import CliRunner
 
-from benchmark.harness.check import verdicts
+from benchmark.harness.check import Verdict, verdicts
 from benchmark.harness.child import Limits
 from benchmark.harness.probe import Broken, Trial
 from benchmark.harness.rules import CHECKS, REPEATS, TRAINS
 from benchmark.harness.submission import Submission
 from benchmark.testing import ContractViolation, check_submission
+from leaderboard import cli
 
 MODULE = '''
 import torch
@@ -168,6 +170,26 @@ def test_checks_run_in_other_processes_and_find_what_depends_on_them(made):
     assert "in one process and" in verdict.found
     assert verdict.rule
     assert verdict.remedy
+
+
+def test_the_command_prints_a_line_for_every_check_and_fails_if_one_does(monkeypatch):
+    told = [
+        Verdict("budget", True, "", "", "", 0.1),
+        Verdict("fresh memory", False, "it remembers", "it must not [ever]", "forget", 0.1),
+    ]
+    monkeypatch.setattr("benchmark.harness.check.verdicts", lambda *arguments: iter(told))
+    result = CliRunner().invoke(cli.app, ["check", "random"])
+    assert result.exit_code == 1
+    assert [" ".join(line.split()) for line in result.output.splitlines()] == [
+        "passed budget",
+        "FAILED fresh memory",
+        "found: it remembers",
+        "rule: it must not [ever]",
+        "do: forget",
+        "1 check(s) FAILED",
+    ]
+    told.pop()
+    assert CliRunner().invoke(cli.app, ["check", "random"]).exit_code == 0
 
 
 @pytest.mark.slow

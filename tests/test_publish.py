@@ -83,3 +83,16 @@ def test_somebody_elses_records_are_left_alone(trained):
     manifest.write_text('description = "d"\nauthors = ["a"]\nlicence = "MIT"\n' + manifest.read_text())
     with pytest.raises(SubmissionError, match=r"no finished record of 'other'.*\['mine'\]"):
         publish(find_submission(str(folder)), [out], board)
+
+
+def test_a_failed_run_is_published_on_request_and_only_then(trained):
+    submission, out, board = trained
+    source = next(out.rglob("seed-1.json"))
+    header = ("schema_version", "submission", "task_id", "suite", "seed", "budget_episodes", "config")
+    kept = {
+        key: read_records(source)[0]._raw[key] for key in (*header, "packages", "hardware", "git_commit", "created")
+    }
+    write_record(source, kept | {"status": "failed", "error": "ProcessDied: killed", "trace": ""})
+    assert publish(submission, [out], board)[1:] == (1, 1)
+    assert publish(submission, [out], board, failed=True)[1:] == (2, 1)
+    assert any("counts as a collapse" in line for line in validate(board / "mine").warnings)

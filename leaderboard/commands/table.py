@@ -47,11 +47,12 @@ def submit(
     submission: Annotated[str, typer.Argument(help="Name of a submission, or its folder.")],
     source: Annotated[list[Path], typer.Option("--from", help="Folder of records, such as results/laptop.")],
     target: Annotated[Path, typer.Option(help="Where submissions are published.")] = SUBMISSIONS,
+    failed: Annotated[bool, typer.Option("--failed", help="Publish failed runs too; they count as collapsed.")] = False,
 ) -> None:
     """Collect a submission's manifest and records into a folder ready for a pull request."""
     from benchmark.harness.submission import find_submission
     from leaderboard.publish import publish
 
     manifest = find_submission(submission, [SUBMISSIONS])
-    path, count, new = publish(manifest, source, target)
+    path, count, new = publish(manifest, source, target, failed=failed)
     console.print(f"{path}: {count} records, {new} of them new", highlight=False)
