@@ -22,7 +22,7 @@ def penumbra(*arguments: str) -> str:
 
 def test_help_names_every_command():
     text = penumbra("--help")
-    for command in ("tasks", "run", "table", "figures", "submit", "dataset", "play"):
+    for command in ("tasks", "run", "table", "figures", "site", "export", "import", "submit", "dataset", "play"):
         assert command in text
 
 

@@ -12,9 +12,10 @@ from sites import HOSTILE, REFERENCES, TASKS, TINY, builder, everything, manifes
 from typer.testing import CliRunner
 
 from benchmark.episodes.policy import ConstantPolicy
-from benchmark.tasks.registry import make_task
+from benchmark.tasks.registry import make_task, task_ids
 from leaderboard import cli
 from leaderboard.classes import CLASSES, class_of
+from leaderboard.commands.terminal import SUBMISSIONS
 from leaderboard.site import facts, words
 from leaderboard.site.boards import TRACK, suite_view
 from leaderboard.site.build import MARKER, Builder, slug
@@ -316,3 +317,13 @@ def test_every_metric_of_the_board_is_explained():
         "probability of improvement", "sample efficiency", "intervals", "rank", "collapsed", "seconds",
     }  # fmt: skip
     assert text.count("```math") >= 13
+
+
+@pytest.mark.slow
+def test_the_published_records_make_a_site_of_every_task():
+    built = Builder(read_records(SUBMISSIONS), [SUBMISSIONS], resamples=500).build()
+    assert {f"tasks/{slug(task_id)}.html" for task_id in task_ids()} <= set(built)
+    for path, text in built.items():
+        if path.endswith(".html"):
+            Reader(text)
+    assert built["index.html"].count('class="plot"') == 5
