@@ -93,7 +93,8 @@ def _rerun(report: "Report", count: int, seed: int | None, device: str) -> bool:
     from leaderboard.rerun import rerun
 
     assert report.manifest is not None
-    seed = int(np.random.default_rng().integers(2**31)) if seed is None else seed
+    generator = np.random.default_rng()
+    seed = int(generator.integers(2**31)) if seed is None else seed
     console.print(f"running {count} random cell(s) again (--rerun-seed {seed})", highlight=False)
     agrees = True
     with Contained(Limits()) as contained:
