@@ -53,7 +53,8 @@ def rerun(
     finished = [record for record in records if isinstance(record, FinishedRun)]
     if not finished:
         raise SubmissionError("rerun: no record is that of a finished run")
-    chosen = np.random.default_rng(seed).permutation(len(finished))[:count]
+    generator = np.random.default_rng(seed)
+    chosen = generator.permutation(len(finished))[:count]
     for record in (finished[place] for place in sorted(chosen)):
         seeds = _group(record, finished)
         job = Job(manifest, get_suite(record.suite), record.task_id, seeds, device)
