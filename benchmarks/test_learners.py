@@ -18,7 +18,7 @@ from baselines.summaries import Belief
 from benchmark.harness.protocol import Setting
 from benchmark.tasks.oracle import Oracle
 
-RUNS, EPISODES = 10, 8
+RUNS, EPISODES = 10, 4
 RELEASED = 2.0  # episodes of one run in a second
 
 
