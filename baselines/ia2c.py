@@ -67,8 +67,8 @@ class IA2C:
         entropy: weight of the actors' entropy at the start, times 1 / N: what one agent can change in a team's reward.
         entropy_share: share of the budget over which it falls to 0, linearly.
         floor: probability below which no action is pushed, see ``policy_loss``.
-        balance: power of a public observation's share of the batch that weighs it: 1 is the policy gradient's own weight;
-            below 1 rare observations, in which an optimal episode spends two steps of thirty, are learned as well.
+        balance: power to which a public observation's share of the batch weighs it. 1 is the policy gradient's own
+            weight; below 1 the start, at which an optimal episode spends two steps of thirty, is learned as well.
         collect: episodes of each run between two updates, at most a 300th of the budget.
         actor_width: units of the actors' tanh layer; their ReLU layer has half as many.
         critic_width: units of the critics' tanh layer.
