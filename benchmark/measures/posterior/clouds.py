@@ -65,14 +65,14 @@ def put(cloud: Cloud, by: Cloud, minds: Tensor) -> None:
 
 def pooled(clouds: list[Cloud]) -> Cloud:
     """Lay the particles of several clouds of the same Q filters end to end."""
-    minds, particles = clouds[0].log_weight.shape
+    minds = len(clouds[0].log_weight)
     log_weight = torch.cat([cloud.log_weight for cloud in clouds], 1)
 
     def joined(entries: list[Tensor]) -> Tensor:
-        parts = [entry.unflatten(0, (minds, particles)) for entry in entries]
+        parts = [entry.unflatten(0, (minds, -1)) for entry in entries]
         return torch.cat(parts, 1).flatten(0, 1)
 
-    paths = torch.cat([cloud.paths.unflatten(-1, (minds, particles)) for cloud in clouds], -1).flatten(-2)
+    paths = torch.cat([cloud.paths.unflatten(-1, (minds, -1)) for cloud in clouds], -1).flatten(-2)
     return Cloud(
         joined([cloud.place for cloud in clouds]),
         joined([cloud.low for cloud in clouds]),

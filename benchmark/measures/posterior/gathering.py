@@ -12,9 +12,10 @@ from torch import Tensor
 from benchmark.measures.posterior.bitboards import WIDEST
 from benchmark.measures.posterior.clouds import Cloud, effective, minds_of, pooled, put, systematic, take
 from benchmark.measures.posterior.filtering import Posterior, log_normalised
-from benchmark.measures.posterior.marginals import places, resources
-from benchmark.measures.posterior.moves import encounters, groups, move
+from benchmark.measures.posterior.marginals import SPREAD, places, resources
+from benchmark.measures.posterior.moves import groups, move
 from benchmark.measures.posterior.particles import Sight, advance, look, start
+from benchmark.measures.posterior.surprises import explain
 from benchmark.tasks.board import CROSS_MOVES
 from benchmark.tasks.gathering import Gathering
 from benchmark.tasks.streams import bits, uniform
@@ -22,8 +23,8 @@ from benchmark.tasks.streams import bits, uniform
 PARTICLES = 1024
 # Resample when fewer than this share of the particles would weigh as much if they weighed alike.
 _WORN = 0.5
-# What leaves a smaller share is a surprise, and tried again with moved particles so many times.
-_SURPRISE, _TRIES = 0.05, 8
+# What leaves a smaller share is a surprise. Where what explains it leaves fewer particles than a few, try on.
+_SURPRISE, _FEW, _TRIES = 0.1, 10, 16
 # Candidates per particle for where everybody starts.
 _CANDIDATES = 32
 # Particles laid end to end, to stay in the processor's cache.
@@ -85,7 +86,7 @@ class GatheringPosterior(Posterior):
         candidates = self.particles * _CANDIDATES
         draws = _draw(keys, step, "posterior-start", candidates, self.task.agents)
         draws = draws.view(len(keys), candidates, -1).transpose(1, 2).contiguous()
-        cloud = start(self.task, sight, draws, self.particles)
+        cloud = self._moved(start(self.task, sight, draws, self.particles), keys, step, "posterior-start-move")
         paths = cloud.paths.new_full((step + 1, *cloud.paths.shape[1:]), 0)
         return cloud._replace(paths=paths + cloud.paths)
 
@@ -112,23 +113,21 @@ class GatheringPosterior(Posterior):
         return cloud
 
     def _again(self, before: Cloud, sight: Sight, habits: Tensor, keys: Tensor, step: int) -> Cloud:
-        """Shift the particles of the step before to where agents meet; where none do, move them and try again."""
-        draws = _draw(keys, step, "posterior-encounter", self.particles, 2 * self.task.agents + 4)
-        met, explains = encounters(self.task, before, sight, habits, draws)
-        cloud = self._resampled(pooled(met), keys, step)
-        rest = (~explains).nonzero()[:, 0]
-        if len(rest):
-            put(cloud, self._tried(minds_of(before, rest), sight.rows(rest), habits[rest], keys[rest], step), rest)
-        return cloud
-
-    def _tried(self, before: Cloud, sight: Sight, habits: Tensor, keys: Tensor, step: int) -> Cloud:
-        """Move the particles of the step before, advance them again, and resample from all tries together."""
-        tries, habits = [], habits.repeat_interleave(self.particles, 0)
+        """Shift the particles of the step before to what explains this one; where few fit, move and try again."""
+        draws = _draw(keys, step, "posterior-guess", self.particles, 2 * self.task.agents + 3)
+        found = pooled(explain(self.task, before, sight, habits, draws))
+        result, minds = self._resampled(found, keys, step), torch.arange(len(keys), device=keys.device)
         for number in range(_TRIES):
-            before = self._moved(before, keys, step, f"posterior-retry-{number}")
+            few = (effective(found.log_weight) < _FEW).nonzero()[:, 0]
+            if not len(few):
+                break
+            sight, habits, keys, minds = sight.rows(few), habits[few], keys[few], minds[few]
+            before = self._moved(minds_of(before, few), keys, step, f"posterior-retry-{number}")
             draws = _draw(keys, step, f"posterior-rewalk-{number}", self.particles, self.task.agents)
-            tries.append(advance(self.task, before, sight, habits, draws))
-        return self._resampled(pooled(tries), keys, step)
+            tried = advance(self.task, before, sight, habits.repeat_interleave(self.particles, 0), draws)
+            found = pooled([minds_of(found, few), tried])
+            put(result, self._resampled(found, keys, step), minds)
+        return result
 
     def _resampled(self, cloud: Cloud, keys: Tensor, step: int) -> Cloud:
         """Resample P particles of each filter, which weigh alike; nothing at all if none is left."""
@@ -148,7 +147,11 @@ class GatheringPosterior(Posterior):
 
     def marginals(self, evidence: Knowledge) -> tuple[Tensor, ...]:
         """Return the posteriors of the sorted resources, then of the agents' places."""
-        found = [torch.cat((resources(self.task, cloud), places(self.task, cloud)), 1) for cloud in evidence.clouds]
+        found, minds = [], evidence.keys.flatten()
+        for cloud in evidence.clouds:
+            keys, minds = minds[: len(cloud.log_weight)], minds[len(cloud.log_weight) :]
+            draws = uniform(bits(keys, evidence.step, "posterior-places", 1 + 2 * SPREAD))
+            found.append(torch.cat((resources(self.task, cloud), places(self.task, cloud, draws)), 1))
         beliefs = torch.cat(found).unflatten(0, (-1, self.task.agents)).unbind(2)
         split = self.task.resources
         # No agent is nowhere.

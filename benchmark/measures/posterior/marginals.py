@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from benchmark.measures.posterior.bitboards import count, count_rows, inside, union, unpack
-from benchmark.measures.posterior.clouds import Cloud, systematic
+from benchmark.measures.posterior.clouds import Cloud, systematic, take
+from benchmark.measures.posterior.moves import fitting, groups, shifts
 from benchmark.tasks.gathering import Gathering
 
 # Particles that stand for all where whole boards are summed over.
 _BOARDS = 64
-# How many particles the even distribution over all shifts of an agent's path counts for.
-_EVEN = 100
+# Particles that stand for all where moves are summed over, for how many these count, and the team among the groups.
+SPREAD, _EVEN, _TEAM = 384, 4000, 0.05
 
 
 def _weights(cloud: Cloud) -> Tensor:
@@ -22,30 +23,53 @@ def _weights(cloud: Cloud) -> Tensor:
     return cloud.log_weight.nan_to_num(neginf=-1e9).softmax(1)
 
 
-def places(task: Gathering, cloud: Cloud) -> Tensor:
+def places(task: Gathering, cloud: Cloud, uniform: Tensor) -> Tensor:
     """Return the agents' distributions over cells, and 0 for nowhere: float32 ``[Q, N, cells + 1]``.
 
-    Where particles are few, they are helped by what they would be if each could shift an agent's path at will within
-    the walls. With more of them that counts for less.
+    Where particles are few, they are helped by what moves would make of them, as far as they are accepted: groups
+    evenly spread over all shifts of their paths. With more particles that counts for less.
+
+    Args:
+        task: the task.
+        cloud: Q filters of P particles.
+        uniform: float32 ``[Q, 1 + 2 * SPREAD]`` in [0, 1).
     """
-    minds, particles = cloud.log_weight.shape
-    agents, width = task.agents, task.width
-    weights = _weights(cloud)
-    spread = weights[..., None].expand(-1, -1, agents).transpose(1, 2)  # [Q, N, P]
-    x, y = cloud.place.view(minds, particles, agents, 2).transpose(1, 2).to(torch.int64).unbind(-1)
-    counted = torch.zeros(minds, agents, width**2, device=x.device).scatter_add_(2, x * width + y, spread)
-    free = (cloud.low > 0) & (cloud.high < width - 1)
-    least, most = cloud.place + (1 - cloud.low) * free, cloud.place + (width - 2 - cloud.high) * free
-    share = spread / (most - least + 1).prod(-1).view(minds, particles, agents).transpose(1, 2)
-    even = torch.zeros(minds, agents, (width + 1) ** 2, device=x.device)
-    for column, sign_x in ((least[..., 0], 1), (most[..., 0] + 1, -1)):
-        for row, sign_y in ((least[..., 1], 1), (most[..., 1] + 1, -1)):
-            corner = (column * (width + 1) + row).view(minds, particles, agents).transpose(1, 2).to(torch.int64)
-            even.scatter_add_(2, corner, share * sign_x * sign_y)
-    even = even.unflatten(2, (width + 1, width + 1)).cumsum(2).cumsum(3)[..., :-1, :-1].flatten(2).clamp(min=0)
-    many = (1.0 / (weights**2).sum(1))[:, None, None]
-    mixed = (many * counted + _EVEN * even) / (many + _EVEN)
-    return torch.nn.functional.pad(mixed, (0, 1))
+    width, weights = task.width, _weights(cloud)
+    many = (1.0 / (weights**2).sum(1))[:, None]
+    counts = [_spread(place, place, weights, width) for place in cloud.place.unbind(1)]
+    chosen = systematic(weights.double(), uniform[:, 0], SPREAD)
+    rows = (torch.arange(len(weights), device=chosen.device)[:, None] * weights.shape[1] + chosen).flatten()
+    cloud = take(cloud, rows, len(weights))
+    weights, uniform = torch.full_like(chosen, 1, dtype=torch.float32) / chosen.shape[1], uniform[:, 1:].reshape(-1, 2)
+    evenly = torch.zeros(task.agents, len(weights), width**2, device=weights.device)
+    shares = torch.zeros(task.agents, len(weights), 1, device=weights.device)
+    for group in groups(task.agents):
+        least, most = shifts(cloud, group, width)
+        by = least + (uniform * (most - least + 1)).to(torch.int32)
+        accept = fitting(task, cloud, group, by)[2].view_as(weights)
+        # The team as a whole can always be shifted, but hardly ever far.
+        share = (weights * accept).sum(1, keepdim=True) * (_TEAM if len(group) == task.agents else 1.0)
+        for agent in group:
+            place = cloud.place[:, agent]
+            even = _spread(place + least, place + most, weights * accept, width)
+            kept = _spread(place, place, weights * (1 - accept), width)
+            evenly[agent] += share * (even + kept)
+            shares[agent] += share
+    beliefs = [
+        (many * counted + _EVEN * even) / (many + _EVEN) for counted, even in zip(counts, evenly / shares, strict=True)
+    ]
+    return torch.nn.functional.pad(torch.stack(beliefs, 1), (0, 1))
+
+
+def _spread(low: Tensor, high: Tensor, weights: Tensor, width: int) -> Tensor:
+    """Spread weights ``[Q, P]`` evenly over rectangles from ``low`` to ``high`` ``[M, 2]``: float32 ``[Q, cells]``."""
+    share = weights / (high - low + 1).prod(1).view_as(weights)
+    corners = torch.zeros(len(weights), (width + 1) ** 2, device=weights.device)
+    for column, sign_x in ((low[:, 0], 1), (high[:, 0] + 1, -1)):
+        for row, sign_y in ((low[:, 1], 1), (high[:, 1] + 1, -1)):
+            corner = (column * (width + 1) + row).to(torch.int64).view_as(weights)
+            corners.scatter_add_(1, corner, share * sign_x * sign_y)
+    return corners.unflatten(1, (width + 1, width + 1)).cumsum(1).cumsum(2)[:, :-1, :-1].flatten(1).clamp(min=0)
 
 
 def resources(task: Gathering, cloud: Cloud) -> Tensor:
