@@ -40,6 +40,7 @@ PUBLISHED: Mapping[str, Any] = {
     "samples": 1,
     "floor": 0.0,
     "balance": 1.0,
+    "collect": 10,
 }
 
 
@@ -69,7 +70,8 @@ class IA2C:
         floor: probability below which no action is pushed, see ``policy_loss``.
         balance: power to which a public observation's share of the batch weighs it. 1 is the policy gradient's own
             weight; below 1 the start, at which an optimal episode spends two steps of thirty, is learned as well.
-        collect: episodes of each run between two updates, at most a 300th of the budget.
+        collect: episodes of each run between two updates, but for budgets that would allow fewer than 600 updates or
+            more than 2,500.
         actor_width: units of the actors' tanh layer; their ReLU layer has half as many.
         critic_width: units of the critics' tanh layer.
         shared_actor: whether the agents of a run have one actor.
@@ -97,11 +99,11 @@ class IA2C:
     critic_updates: int = 4
     batch: int = 512
     replay: int = 60_000
-    entropy: float = 0.27
+    entropy: float = 0.8
     entropy_share: float = 0.3
     floor: float = 5e-4
     balance: float = 0.5
-    collect: int = 10
+    collect: int = 4
     actor_width: int = 64
     critic_width: int = 64
     shared_actor: bool = False
@@ -129,7 +131,7 @@ class IA2C:
         """Train R x N stacked actors; yield their greedy policy after every update."""
         config = replace(self, preset="scalable", **PUBLISHED) if self.preset == "faithful" else self
         team = Team(config, setting)
-        collect = min(self.collect, max(1, setting.budget // 300))
+        collect = max(1, setting.budget // 2500, min(config.collect, setting.budget // 600))
         yield team.policy(greedy=True)
         while setting.remaining:
             episodes = min(collect, setting.remaining)

@@ -81,7 +81,7 @@ SUITES = {
         Suite(
             "laptop",
             (*_GRID_WORLDS, "honeycomb-n3-v0", "honeycomb-n5-v0", *_organizations((9, 27))),
-            (("oracle", 3000), ("organization", 8000), ("", 1500)),
+            (("oracle", 3000), ("organization", 4000), ("", 1500)),
             runs=10,
             evaluation_episodes=100,
         ),
