@@ -1,7 +1,11 @@
 """Gathering: particles over everybody's walks, exact sums over what has not been seen.
 
 No exact filter fits into a computer: everybody's walk is hidden, and what was seen along it is a map that matters for
-ever. This one converges with the number of particles (see ``particles``); its error is measured in the tests.
+ever. This one converges to the exact one with the number of particles (see ``particles``); the tests hold it to the
+enumeration of small boards.
+
+Others are taken to act uniformly at random. An agent's own actions are told, so that it may follow any policy; but
+beside others who learn, this stays a filter for random ones: it misjudges how far they have come, not what they see.
 """
 
 from typing import NamedTuple

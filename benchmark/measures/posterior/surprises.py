@@ -54,14 +54,14 @@ def explain(task: Gathering, cloud: Cloud, sight: Sight, habits: Tensor, uniform
     clouds, stays, shares = [], torch.zeros_like(cloud.log_weight), torch.zeros_like(cloud.log_weight[:, :1])
     walk, choice, draws, again = uniform.split((agents, 1, 2, agents), 1)
     for guess in _guesses(task, cloud, sight, habits, walk, choice[:, 0]):
-        told = one_hot(guess.actions, len(CROSS_MOVES)).to(torch.float32)
+        told, wanted = one_hot(guess.actions, len(CROSS_MOVES)).to(torch.float32), guess.applies
         for group in groups(agents):
             if guess.member not in group or guess.apart in group:
                 continue
             least, most = shifts(cloud, group, task.width)
             free = least + (draws * (most - least + 1)).to(torch.int32)
             usual = fitting(task, cloud, group, free)[2]
-            share = usual.view(minds, particles).mean(1, keepdim=True) * guess.applies[:, None]
+            share = usual.view(minds, particles).mean(1, keepdim=True) * wanted[:, None]
             stays, shares = stays + share * (1.0 - usual.view(minds, particles)), shares + share
             to = torch.where(guess.fixed, guess.by, free)
             by = torch.maximum(torch.minimum(to, most), least)
@@ -71,7 +71,8 @@ def explain(task: Gathering, cloud: Cloud, sight: Sight, habits: Tensor, uniform
             weight = cloud.log_weight + (accept.view(minds, particles) * share).log()
             guided = shifted(cloud, group, by, boards, log_count)._replace(log_weight=weight)
             clouds.append(advance(task, guided, sight, told, walk))
-            if bool((share >= _ENOUGH)[guess.applies].all()):
+            wanted = wanted & (share[:, 0] < _ENOUGH)
+            if not bool(wanted.any()):
                 break
     left = cloud._replace(log_weight=cloud.log_weight + stays.log())
     clouds.append(advance(task, left, sight, habits, again))
