@@ -39,7 +39,6 @@ PUBLISHED: Mapping[str, Any] = {
     "memory": 0.999,
     "decay": False,
     "merged": False,
-    "centred": False,
     "huber": False,
     "shared_critic": False,
 }
@@ -59,7 +58,6 @@ class MADDPG:
         actor_rate: learning rate of the actors (Adam).
         critic_rate: learning rate of the critics (Adam).
         inference_rate: learning rate of the inferred policies (Adam).
-        value_rate: share by which the centre moves at each critic update.
         scale_rate: share by which the unit of counts moves at each critic update.
         decay: whether the actors' learning rate falls linearly to 0.
         entropy: weight of the actors' entropy at the start, times 1 / N: what one agent can change in a team's reward.
@@ -77,7 +75,6 @@ class MADDPG:
         gradient_limit: largest Euclidean norm of one network's gradient.
         hidden: units of each of the two hidden layers, of actors and critics.
         merged: whether the own action enters the critic merged with the others', see ``Critic``.
-        centred: whether targets are centred, see ``centred_targets``.
         huber: whether critics minimise the Huber loss, which bankruptcies do not dominate, or squares.
         shared_critic: whether the agents of a run have one critic.
     """
@@ -91,7 +88,6 @@ class MADDPG:
     actor_rate: float = 1e-3
     critic_rate: float = 3e-3
     inference_rate: float = 0.03
-    value_rate: float = 0.3
     scale_rate: float = 0.02
     decay: bool = True
     entropy: float = 0.27
@@ -109,7 +105,6 @@ class MADDPG:
     gradient_limit: float = 10.0
     hidden: int = 64
     merged: bool = True
-    centred: bool = True
     huber: bool = True
     shared_critic: bool = True
 

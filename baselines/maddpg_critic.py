@@ -9,7 +9,7 @@ from benchmark.tasks.organization import ACTIONS
 
 
 class Critic(nn.Module):
-    """``A_i(o, a_i, others)``: ReLU networks of R runs and K critics each, K being 1 or N.
+    """``Q_i(o, a_i, others)``: ReLU networks of R runs and K critics each, K being 1 or N.
 
     Merged, the own action is added to what the others did, and the critic is linear in it: of an action relaxed to
     weights ``w`` it says ``sum_k w_k F(o, others + e_k)``. So the actor's gradient compares what the three pure actions
@@ -42,6 +42,10 @@ class Critic(nn.Module):
         self.mean = self.mean.lerp(counts.mean(2, keepdim=True), share)
         self.spread = self.spread.lerp(counts.std(2, keepdim=True), share)
         self.measured = True
+
+    def measure_like(self, other: "Critic") -> None:
+        """Take over another critic's unit of counts: weights mean nothing in another."""
+        self.mean, self.spread = other.mean, other.spread
 
     def forward(self, public: Tensor, own: Tensor, agent: Tensor, seen: Tensor) -> Tensor:
         """Return ``[R, K, S]``.

@@ -23,7 +23,7 @@ from baselines.organization import (
     report_noise,
 )
 from baselines.others import Others
-from baselines.policy_losses import centred_targets, gumbel_softmax, inferred_policy_loss
+from baselines.policy_losses import gumbel_softmax, inferred_policy_loss
 from baselines.steps import StepReplay
 from benchmark.episodes.policy import Policy
 from benchmark.episodes.rollout import Episodes
@@ -50,7 +50,6 @@ class Team:
         self.actor = MLP(setting.run_keys, agents, (publics, settings.hidden, settings.hidden, len(ACTIONS)), "actor")
         self.critic_target, self.actor_target = copy.deepcopy(self.critic), copy.deepcopy(self.actor)
         self.inferred = nn.Parameter(torch.zeros(runs, agents, publics, len(ACTIONS), device=device))
-        self.value = torch.zeros(runs, self.critics, publics, device=device)
         self.facts: dict[str, Tensor] = {}
         self.replay = StepReplay(setting.run_keys, min(settings.capacity, setting.budget * self.task.horizon))
         self.publics = torch.eye(publics, device=device).expand(runs, agents, -1, -1)
@@ -139,13 +138,10 @@ class Team:
         public, following = (batch[name][:, None].expand_as(agent) for name in ("public", "following"))
         if settings.merged:
             self.critic.measure(seen + self.view.place(own, agent), settings.scale_rate)
+            self.critic_target.measure_like(self.critic)
         run = torch.arange(len(agent), device=agent.device)[:, None, None]
-        advantages = self.following_advantages()[run, agent, following]
-        after = self.value.gather(2, following)
-        target, centred = centred_targets(rewards, self.value.gather(2, public), after, advantages, settings.gamma)
-        if settings.centred:
-            self.centre(public, target)
-        error = self.critic(public, own, agent, seen) - centred
+        target = rewards + settings.gamma * self.following_values()[run, agent, following]
+        error = self.critic(public, own, agent, seen) - target
         loss = (huber(error) if settings.huber else error.square()).mean(2)
         self.critic_optimiser.zero_grad()
         loss.sum().backward()
@@ -177,8 +173,8 @@ class Team:
         self.inference_optimiser.step()
 
     @torch.no_grad()
-    def following_advantages(self) -> Tensor:
-        """Return ``A'`` ``[R, N, P]`` of the target actors' actions, if all others act as each agent infers."""
+    def following_values(self) -> Tensor:
+        """Return ``Q'`` ``[R, N, P]`` of the target actors' actions, if all others act as each agent infers."""
         runs, agents, publics, actions = self.inferred.shape
         seen = self.view.expected(self.inferred.softmax(-1))[..., None, :].expand(-1, -1, -1, actions, -1)
         values = self.of_pure_actions(
@@ -195,13 +191,6 @@ class Team:
         shape = (public.shape[0], self.critics, -1)
         rows = [public.reshape(shape), own.reshape(*shape, own.shape[-1]), agent.reshape(shape)]
         return critic(*rows, seen.reshape(*shape, seen.shape[-1])).view(public.shape)
-
-    def centre(self, public: Tensor, target: Tensor) -> None:
-        """Move the value of each public observation towards the mean of its targets."""
-        where = one_hot(public, self.value.shape[-1])
-        count = where.sum(2)
-        mean = torch.einsum("rksp,rks->rkp", where, target) / count.clamp(min=1.0)
-        self.value = torch.where(count > 0, self.value.lerp(mean, self.settings.value_rate), self.value)
 
     def update_actors(self, batch: Mapping[str, Tensor]) -> None:
         """Raise the critics' opinion of the actors' relaxed actions."""

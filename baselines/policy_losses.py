@@ -45,26 +45,3 @@ def inferred_policy_loss(logits: Tensor, reports: Tensor, noise: Tensor, entropy
     said = (log_pi.exp() @ noise).log()
     share = reports / reports.sum(-1, keepdim=True).clamp(min=1.0)
     return -(share * said).sum(-1) + entropy * (log_pi.exp() * log_pi).sum(-1)
-
-
-def centred_targets(
-    rewards: Tensor, values: Tensor, following: Tensor, advantages: Tensor, gamma: float
-) -> tuple[Tensor, Tensor]:
-    """Split the target of a critic ``Q = V + A`` into what V and what A should be.
-
-    ``y = r + gamma * (V' + A')``; V is to be the mean of y, A the rest, ``y - V``. What one agent changes in a team's
-    reward is of order 1 / N, so A must not carry the return of the whole episode as well. Without gradient.
-
-    Args:
-        rewards: float32 ``[...]``.
-        values: float32 ``[...]``: V of the observation before.
-        following: float32 ``[...]``: V' of the observation after.
-        advantages: float32 ``[...]``: A' of the actions that the target policies take there.
-        gamma: discount.
-
-    Returns:
-        The targets of V and of A, both float32 ``[...]``.
-    """
-    with torch.no_grad():
-        target = rewards + gamma * (following + advantages)
-        return target, target - values

@@ -9,6 +9,7 @@ import torch
 
 from baselines.maddpg import MADDPG, PUBLISHED
 from baselines.maddpg_critic import Critic
+from baselines.maddpg_team import Team
 from baselines.organization import TablePolicy
 from baselines.others import Others
 from benchmark.episodes.rollout import rollout
@@ -43,7 +44,7 @@ def trained(task_id, seeds, budget=12, **changes):
         ("organization-tree-5-v0", {"summary": "neighbours", "reward": "neighbourhood", "shared_critic": False}),
         ("organization-full-3-v0", {"summary": "joint", "shared_critic": False}),
         ("organization-pair-v0", {"summary": "joint"}),
-        ("organization-full-4-v0", {"merged": False, "centred": False, "huber": False, "shared_critic": False}),
+        ("organization-full-4-v0", {"merged": False, "huber": False, "shared_critic": False}),
     ],
 )
 def test_a_run_stacked_with_others_is_the_run_alone(task_id, changes):
@@ -91,6 +92,17 @@ def test_counts_are_measured_in_their_own_spread():
     assert net.spread[0, 0, 0].tolist() == pytest.approx([1.0, 0.0, 1.0])
     net.measure(counts + 1, share=0.1)
     assert net.mean[0, 0, 0].tolist() == pytest.approx([2.1, 0.1, 2.1])
+
+
+def test_the_target_critic_counts_in_the_unit_of_its_weights():
+    setting = Setting("organization-full-5-v0", Organization(5), (0,), 12)
+    settings: dict[str, Any] = {**SMALL}
+    team = Team(MADDPG(**settings), setting)
+    for _ in team.rounds():
+        pass
+    assert not torch.equal(team.critic.mean, torch.zeros_like(team.critic.mean))
+    assert torch.equal(team.critic_target.mean, team.critic.mean)
+    assert torch.equal(team.critic_target.spread, team.critic.spread)
 
 
 def test_every_setting_of_the_faithful_preset_is_a_parameter():

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from baselines.policy_losses import centred_targets, gumbel_softmax, inferred_policy_loss
+from baselines.policy_losses import gumbel_softmax, inferred_policy_loss
 from benchmark.tasks.organization import Organization
 from benchmark.tasks.streams import bits, episode_keys, uniform
 
@@ -62,11 +62,3 @@ def test_the_likeliest_policy_is_the_one_without_its_noise():
         optimiser.step()
     assert logits.softmax(-1).tolist() == pytest.approx(policy.tolist(), abs=0.01)
     assert Organization(3).noise == pytest.approx(float(NOISE[0, 1] * 2))
-
-
-def test_centred_targets_by_hand():
-    target, rest = centred_targets(
-        torch.tensor([1.0, -4.0]), torch.tensor([5.0, 2.0]), torch.tensor([10.0, 0.0]), torch.tensor([0.5, -1.0]), 0.9
-    )
-    assert target.tolist() == pytest.approx([1 + 0.9 * 10.5, -4 - 0.9])
-    assert rest.tolist() == pytest.approx([1 + 0.9 * 10.5 - 5, -4 - 0.9 - 2])
