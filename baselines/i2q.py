@@ -240,12 +240,16 @@ class BeliefI2Q(I2Q):
 
 @dataclass(frozen=True)
 class RecI2Q(I2Q):
-    """Rec.-I2Q: ``x = [o, h]``, ``h`` the state of a GRU that learns along.
+    """Rec.-I2Q: ``x = [o, h]``, ``h`` the state of a GRU that learns along; by default in I2Q's own recurrent form.
+
+    With a forward model Q, which alone teaches the GRU, learns from a Qss that knows only what the GRU remembers
+    already: memory comes slowly. In the expectile form Q's targets hold rewards.
 
     Attributes:
         hidden: units of the GRU.
     """
 
+    form: Literal["forward", "expectile"] = "expectile"
     hidden: int = 64
 
     def build(self, setting: Setting) -> Parts:

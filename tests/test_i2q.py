@@ -28,7 +28,7 @@ from benchmark.tasks.streams import episode_keys, policy_keys
 from benchmark.tasks.task import Task
 
 MEMORYLESS = BeliefI2Q(belief="none", width=32)
-RECURRENT = RecI2Q(hidden=16, width=32)
+RECURRENT = RecI2Q(form="forward", hidden=16, width=32)
 
 
 def train(learner: I2Q, task: Task, seeds: tuple[int, ...], budget: int) -> tuple[Setting, ValuePolicy]:
@@ -327,4 +327,11 @@ def test_a_learned_belief_is_asked_for_as_configured(monkeypatch):
 def test_with_an_exact_belief_it_learns_to_sweep_oracles_boxes():
     _, policy = train(BeliefI2Q(belief="exact"), Oracle(), (0, 1, 2, 3, 4), 800)
     returns = evaluate(Oracle(), policy, 5).returns.view(5, -1).mean(1)
+    assert returns.mean() > 0.6, returns
+
+
+@pytest.mark.slow
+def test_with_memory_in_place_of_a_belief_it_learns_to_sweep_oracles_boxes():
+    _, policy = train(RecI2Q(), Oracle(), (0, 1, 2), 1200)
+    returns = evaluate(Oracle(), policy, 3).returns.view(3, -1).mean(1)
     assert returns.mean() > 0.6, returns
