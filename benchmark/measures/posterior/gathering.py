@@ -14,23 +14,18 @@ import torch
 from torch import Tensor
 
 from benchmark.measures.posterior.bitboards import WIDEST
-from benchmark.measures.posterior.clouds import Cloud, effective, minds_of, pooled, put, systematic, take
+from benchmark.measures.posterior.clouds import Cloud, put
 from benchmark.measures.posterior.filtering import Posterior, log_normalised
+from benchmark.measures.posterior.following import Filter
 from benchmark.measures.posterior.marginals import SPREAD, places, resources
-from benchmark.measures.posterior.moves import groups, move
-from benchmark.measures.posterior.particles import Sight, advance, look, start
-from benchmark.measures.posterior.surprises import explain
+from benchmark.measures.posterior.particles import Sight, look
 from benchmark.tasks.board import CROSS_MOVES
 from benchmark.tasks.gathering import Gathering
 from benchmark.tasks.streams import bits, uniform
 
 PARTICLES = 1024
-# Resample when fewer than this share of the particles would weigh as much if they weighed alike.
-_WORN = 0.5
-# What leaves a smaller share is a surprise. Where what explains it leaves fewer particles than a few, try on.
-_SURPRISE, _FEW, _TRIES = 0.1, 10, 16
-# Candidates per particle for where everybody starts.
-_CANDIDATES = 32
+# A filter that has lost its way is repeated once with so many times more.
+_MORE = 8
 # Particles laid end to end, to stay in the processor's cache.
 _AT_ONCE = 32_768
 
@@ -44,9 +39,9 @@ class Knowledge(NamedTuple):
     """What each agent knows."""
 
     keys: Tensor  # int64 [B, N]
-    clouds: tuple[Cloud, ...]  # of a few episodes each; empty before the first observation
-    step: int
-    lost: Tensor  # int64 [B, N]: how often no particle was left, and the filter began anew
+    clouds: tuple[Cloud, ...]  # of a few of the B * N filters each; empty before the first observation
+    lost: Tensor  # int64 [B, N]: how often no particle was left
+    history: tuple[tuple[Sight, Tensor | None], ...]  # what all have seen, and what is known of everybody's actions
 
 
 class GatheringPosterior(Posterior):
@@ -59,40 +54,50 @@ class GatheringPosterior(Posterior):
         if task.width > WIDEST:
             raise ValueError(f"exact_posterior: gathering's width={task.width} is above {WIDEST}, the widest allowed")
         self.slip = slip
-        self.particles = particles
+        self.filter = Filter(task, particles)
+        self.at_once = max(1, _AT_ONCE // particles)
 
     def prior(self, keys: Tensor) -> Knowledge:
         """Know nothing."""
         own = bits(keys, 0, "posterior", self.task.agents)
-        return Knowledge(own, (), 0, torch.zeros_like(own))
+        return Knowledge(own, (), torch.zeros_like(own), ())
 
     def update(self, evidence: Knowledge, observations: Tensor, actions: Tensor | None) -> Knowledge:
         """Let the particles walk, and keep those that fit what is seen."""
-        size = max(1, _AT_ONCE // (self.task.agents * self.particles))
-        clouds, lost = [], []
-        for number, keys in enumerate(evidence.keys.split(size)):
-            rows = slice(number * size, number * size + len(keys))
-            sight, keys = look(observations[rows].flatten(0, 1), self.task.agents), keys.flatten()
-            if actions is None:
-                cloud = self._start(sight, keys, evidence.step)
+        sight = look(observations.flatten(0, 1), self.task.agents)
+        habits = None if actions is None else self._habits(actions)
+        evidence = evidence._replace(history=(*evidence.history, (sight, habits)))
+        minds, step = torch.arange(evidence.keys.numel(), device=observations.device), len(evidence.history) - 1
+        keys, seldom = evidence.keys.flatten(), evidence.lost.flatten() == 0
+        clouds, lost = [], torch.zeros_like(seldom)
+        for number, some in enumerate(minds.split(self.at_once)):
+            if habits is None:
+                cloud = self.filter.start(sight.rows(some), keys[some], step)
             else:
-                habits = self._habits(actions[rows])
-                cloud = self._follow(evidence.clouds[number], sight, habits, keys, evidence.step)
-            gone = cloud.log_weight.amax(1) == -torch.inf
-            if bool(gone.any()):
-                fresh = self._start(sight.rows(gone), keys[gone], evidence.step)
-                put(cloud, fresh, gone.nonzero()[:, 0])
+                cloud = self.filter.follow(evidence.clouds[number], sight.rows(some), habits[some], keys[some], step)
+            gone = (cloud.log_weight.amax(1) == -torch.inf).nonzero()[:, 0]
+            for mind in gone.tolist():
+                # Once, think everything over with more particles. If not even those fit, begin anew.
+                here = some[mind : mind + 1]
+                again = self._replay(evidence, here) if bool(seldom[here]) else None
+                if again is None or again.log_weight.amax() == -torch.inf:
+                    again = self.filter.start(sight.rows(here), keys[here], step)
+                put(cloud, again, torch.tensor([mind], device=some.device))
+            lost[some[gone]] = True
             clouds.append(cloud)
-            lost.append(gone.view(-1, self.task.agents))
-        return Knowledge(evidence.keys, tuple(clouds), evidence.step + 1, evidence.lost + torch.cat(lost))
+        return evidence._replace(clouds=tuple(clouds), lost=evidence.lost + lost.view_as(evidence.lost))
 
-    def _start(self, sight: Sight, keys: Tensor, step: int) -> Cloud:
-        candidates = self.particles * _CANDIDATES
-        draws = _draw(keys, step, "posterior-start", candidates, self.task.agents)
-        draws = draws.view(len(keys), candidates, -1).transpose(1, 2).contiguous()
-        cloud = self._moved(start(self.task, sight, draws, self.particles), keys, step, "posterior-start-move")
-        paths = cloud.paths.new_full((step + 1, *cloud.paths.shape[1:]), 0)
-        return cloud._replace(paths=paths + cloud.paths)
+    def _replay(self, evidence: Knowledge, mind: Tensor) -> Cloud:
+        """Filter the whole history of one mind, int64 ``[1]``, with more particles; keep as many as usual."""
+        keys = bits(evidence.keys.flatten()[mind], len(evidence.history), "posterior-replay", 1)[:, 0]
+        many = self.filter._replace(particles=self.filter.particles * _MORE)
+        cloud = many.start(evidence.history[0][0].rows(mind), keys, 0)
+        for step, (sight, habits) in enumerate(evidence.history[1:], 1):
+            assert habits is not None
+            cloud = many.follow(cloud, sight.rows(mind), habits[mind], keys, step)
+            if cloud.log_weight.amax() == -torch.inf:
+                break
+        return self.filter.resampled(cloud, keys, len(evidence.history))
 
     def _habits(self, actions: Tensor) -> Tensor:
         """Return float32 ``[Q, N, 5]``: what each mind knows of everybody's actions ``[B, N]``."""
@@ -101,67 +106,14 @@ class GatheringPosterior(Posterior):
         itself = torch.eye(actions.shape[1], dtype=torch.bool, device=actions.device)[..., None]
         return torch.where(itself, own[:, None], 1.0 / len(CROSS_MOVES)).flatten(0, 1)
 
-    def _follow(self, before: Cloud, sight: Sight, habits: Tensor, keys: Tensor, step: int) -> Cloud:
-        draws = _draw(keys, step, "posterior-walk", self.particles, self.task.agents)
-        cloud = advance(self.task, before, sight, habits.repeat_interleave(self.particles, 0), draws)
-        share = effective(cloud.log_weight) / self.particles
-        worn = (share < _WORN).nonzero()[:, 0]
-        if not len(worn):
-            return cloud
-        put(cloud, self._resampled(minds_of(cloud, worn), keys[worn], step), worn)
-        surprised = (share < _SURPRISE).nonzero()[:, 0]
-        if len(surprised):
-            some = minds_of(before, surprised)
-            put(cloud, self._again(some, sight.rows(surprised), habits[surprised], keys[surprised], step), surprised)
-        put(cloud, self._moved(minds_of(cloud, worn), keys[worn], step, "posterior-move"), worn)
-        return cloud
-
-    def _again(self, before: Cloud, sight: Sight, habits: Tensor, keys: Tensor, step: int) -> Cloud:
-        """Shift the particles of the step before to what explains this one; where few fit, move and try again."""
-        draws = _draw(keys, step, "posterior-guess", self.particles, 2 * self.task.agents + 3)
-        found = pooled(explain(self.task, before, sight, habits, draws))
-        result, minds = self._resampled(found, keys, step), torch.arange(len(keys), device=keys.device)
-        for number in range(_TRIES):
-            few = (effective(found.log_weight) < _FEW).nonzero()[:, 0]
-            if not len(few):
-                break
-            sight, habits, keys, minds = sight.rows(few), habits[few], keys[few], minds[few]
-            before = self._moved(minds_of(before, few), keys, step, f"posterior-retry-{number}")
-            draws = _draw(keys, step, f"posterior-rewalk-{number}", self.particles, self.task.agents)
-            tried = advance(self.task, before, sight, habits.repeat_interleave(self.particles, 0), draws)
-            found = pooled([minds_of(found, few), tried])
-            put(result, self._resampled(found, keys, step), minds)
-        return result
-
-    def _resampled(self, cloud: Cloud, keys: Tensor, step: int) -> Cloud:
-        """Resample P particles of each filter, which weigh alike; nothing at all if none is left."""
-        best = cloud.log_weight.amax(1, keepdim=True)
-        weights = (cloud.log_weight - best).exp().nan_to_num(0.0).double()
-        offset = uniform(bits(keys, step, "posterior-resample", 1))[:, 0]
-        chosen = systematic(weights, offset, self.particles)
-        first = torch.arange(len(keys), device=keys.device)[:, None] * cloud.log_weight.shape[1]
-        taken = take(cloud, (first + chosen).flatten(), len(keys))
-        return taken._replace(log_weight=taken.log_weight.masked_fill(best == -torch.inf, -torch.inf))
-
-    def _moved(self, cloud: Cloud, keys: Tensor, step: int, purpose: str) -> Cloud:
-        for number, group in enumerate(groups(self.task.agents)):
-            draws = _draw(keys, step, f"{purpose}-{number}", cloud.log_weight.shape[1], 3)
-            cloud, _ = move(self.task, cloud, group, draws)
-        return cloud
-
     def marginals(self, evidence: Knowledge) -> tuple[Tensor, ...]:
         """Return the posteriors of the sorted resources, then of the agents' places."""
         found, minds = [], evidence.keys.flatten()
         for cloud in evidence.clouds:
             keys, minds = minds[: len(cloud.log_weight)], minds[len(cloud.log_weight) :]
-            draws = uniform(bits(keys, evidence.step, "posterior-places", 1 + 2 * SPREAD))
+            draws = uniform(bits(keys, len(evidence.history), "posterior-places", 1 + 2 * SPREAD))
             found.append(torch.cat((resources(self.task, cloud), places(self.task, cloud, draws)), 1))
         beliefs = torch.cat(found).unflatten(0, (-1, self.task.agents)).unbind(2)
         split = self.task.resources
         # No agent is nowhere.
         return *map(log_normalised, beliefs[:split]), *(log_normalised(belief[..., :-1]) for belief in beliefs[split:])
-
-
-def _draw(keys: Tensor, step: int, purpose: str, particles: int, lanes: int) -> Tensor:
-    """Return float32 ``[Q * particles, lanes]`` in [0, 1)."""
-    return uniform(bits(keys, step, purpose, particles * lanes)).view(-1, lanes)

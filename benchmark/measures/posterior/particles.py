@@ -110,7 +110,8 @@ def start(task: Gathering, sight: Sight, uniform: Tensor, particles: int) -> Clo
     rank = (uniform * fits[..., -1:]).to(torch.int32) + 1
     cells = torch.searchsorted(fits, rank).clamp(max=width**2 - 1).transpose(1, 2)  # [Q, C, N]
     place = torch.stack((cells // width, cells % width), -1).to(torch.int32)
-    sound = _in_sight(place.flatten(0, 1), sight.repeat(place.shape[1])).view(place.shape[:2])
+    shared = (_gaps(place) == 0).all(-1).sum((-1, -2)) > task.agents
+    sound = _in_sight(place.flatten(0, 1), sight.repeat(place.shape[1])).view(place.shape[:2]) & ~shared
     chosen = systematic(sound.to(torch.float64), torch.full_like(uniform[:, 0, 0], 0.5), particles)
     place = place.gather(1, chosen[..., None, None].expand(-1, -1, *place.shape[2:])).flatten(0, 1)
     nothing = torch.zeros(len(place), task.agents, 3, width + 2, dtype=torch.int32, device=device)
@@ -191,12 +192,11 @@ def _near(place: Tensor) -> Tensor:
 
 
 def _in_sight(place: Tensor, sight: Sight) -> Tensor:
-    """Return bool ``[M]``: whether agents at these places see each other as they do, and none share a cell."""
+    """Return bool ``[M]``: whether agents at these places see each other as they do; nobody sees who is on its cell."""
     dx, dy = _gaps(place).unbind(-1)
-    sees = (dx.abs() <= 1) & (dy.abs() <= 1)
-    bit = torch.where(sees, 1 << ((dx + 1) * 3 + dy + 1).clamp(0, 8), 0).to(torch.int32)
-    itself = 1 << PATCH.index((0, 0))
-    return (bit.sum(-1) == sight.agent + itself).all(1)
+    sees = (dx.abs() <= 1) & (dy.abs() <= 1) & ((dx != 0) | (dy != 0))
+    windows = torch.where(sees, 1 << ((dx + 1) * 3 + dy + 1).clamp(0, 8), 0).to(torch.int32)
+    return (union(windows, -1) == sight.agent).all(1)
 
 
 def _observe(maps: Tensor, place: Tensor, sight: Sight, width: int) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,90 @@
+"""A particle filter for Gathering: walk, weigh, resample, move; and look twice where hardly anything fits."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from benchmark.measures.posterior.clouds import Cloud, effective, minds_of, pooled, put, systematic, take
+from benchmark.measures.posterior.moves import groups, move
+from benchmark.measures.posterior.particles import Sight, advance, start
+from benchmark.measures.posterior.surprises import explain
+from benchmark.tasks.gathering import Gathering
+from benchmark.tasks.streams import bits, uniform
+
+# Resample when fewer than this share of the particles would weigh as much if they weighed alike.
+_WORN = 0.5
+# What leaves a smaller share is a surprise. Where what explains it leaves fewer particles than a few, try on.
+_SURPRISE, _FEW, _TRIES = 0.1, 10, 16
+# Candidates per particle for where everybody starts.
+_CANDIDATES = 32
+
+
+class Filter(NamedTuple):
+    """Filters of so many particles."""
+
+    task: Gathering
+    particles: int
+
+    def start(self, sight: Sight, keys: Tensor, step: int) -> Cloud:
+        """Begin with the observation of this step, for keys int64 ``[Q]``."""
+        candidates = self.particles * _CANDIDATES
+        draws = _draw(keys, step, "posterior-start", candidates, self.task.agents)
+        draws = draws.view(len(keys), candidates, -1).transpose(1, 2).contiguous()
+        cloud = self._moved(start(self.task, sight, draws, self.particles), keys, step, "posterior-start-move")
+        paths = cloud.paths.new_full((step + 1, *cloud.paths.shape[1:]), 0)
+        return cloud._replace(paths=paths + cloud.paths)
+
+    def follow(self, before: Cloud, sight: Sight, habits: Tensor, keys: Tensor, step: int) -> Cloud:
+        """Go on to this step, given what everybody is likely to have done: float32 ``[Q, N, 5]``."""
+        draws = _draw(keys, step, "posterior-walk", self.particles, self.task.agents)
+        cloud = advance(self.task, before, sight, habits.repeat_interleave(self.particles, 0), draws)
+        share = effective(cloud.log_weight) / self.particles
+        worn = (share < _WORN).nonzero()[:, 0]
+        if not len(worn):
+            return cloud
+        put(cloud, self.resampled(minds_of(cloud, worn), keys[worn], step), worn)
+        surprised = (share < _SURPRISE).nonzero()[:, 0]
+        if len(surprised):
+            some = minds_of(before, surprised)
+            put(cloud, self._again(some, sight.rows(surprised), habits[surprised], keys[surprised], step), surprised)
+        put(cloud, self._moved(minds_of(cloud, worn), keys[worn], step, "posterior-move"), worn)
+        return cloud
+
+    def _again(self, before: Cloud, sight: Sight, habits: Tensor, keys: Tensor, step: int) -> Cloud:
+        """Shift the particles of the step before to what explains this one; where few fit, move and try again."""
+        draws = _draw(keys, step, "posterior-guess", self.particles, 2 * self.task.agents + 3)
+        found = pooled(explain(self.task, before, sight, habits, draws))
+        result, minds = self.resampled(found, keys, step), torch.arange(len(keys), device=keys.device)
+        for number in range(_TRIES):
+            few = (effective(found.log_weight) < _FEW).nonzero()[:, 0]
+            if not len(few):
+                break
+            sight, habits, keys, minds = sight.rows(few), habits[few], keys[few], minds[few]
+            before = self._moved(minds_of(before, few), keys, step, f"posterior-retry-{number}")
+            draws = _draw(keys, step, f"posterior-rewalk-{number}", self.particles, self.task.agents)
+            tried = advance(self.task, before, sight, habits.repeat_interleave(self.particles, 0), draws)
+            found = pooled([minds_of(found, few), tried])
+            put(result, self.resampled(found, keys, step), minds)
+        return result
+
+    def resampled(self, cloud: Cloud, keys: Tensor, step: int) -> Cloud:
+        """Resample P particles of each filter, which weigh alike; nothing at all if none is left."""
+        best = cloud.log_weight.amax(1, keepdim=True)
+        weights = (cloud.log_weight - best).exp().nan_to_num(0.0).double()
+        offset = uniform(bits(keys, step, "posterior-resample", 1))[:, 0]
+        chosen = systematic(weights, offset, self.particles)
+        first = torch.arange(len(keys), device=keys.device)[:, None] * cloud.log_weight.shape[1]
+        taken = take(cloud, (first + chosen).flatten(), len(keys))
+        return taken._replace(log_weight=taken.log_weight.masked_fill(best == -torch.inf, -torch.inf))
+
+    def _moved(self, cloud: Cloud, keys: Tensor, step: int, purpose: str) -> Cloud:
+        for number, group in enumerate(groups(self.task.agents)):
+            draws = _draw(keys, step, f"{purpose}-{number}", cloud.log_weight.shape[1], 3)
+            cloud, _ = move(self.task, cloud, group, draws)
+        return cloud
+
+
+def _draw(keys: Tensor, step: int, purpose: str, particles: int, lanes: int) -> Tensor:
+    """Return float32 ``[Q * particles, lanes]`` in [0, 1)."""
+    return uniform(bits(keys, step, purpose, particles * lanes)).view(-1, lanes)
