@@ -51,6 +51,7 @@ AS_RELEASED: dict[str, Any] = {
     "capacity": 10_000,
     "input_scale": 0.0,
     "optimism": 0.0,
+    "form": "forward",
     "foresees": "observation",
     "slips": True,
 }
@@ -102,7 +103,7 @@ class I2Q:
     input_scale: float = 2.0
     optimism: float = 0.1
     foresees: str = "compact"
-    form: Literal["forward", "expectile"] = "forward"
+    form: Literal["forward", "expectile"] = "expectile"
     tau: float = 0.52
     mix: float = 0.2
     slips: bool = False
@@ -240,16 +241,15 @@ class BeliefI2Q(I2Q):
 
 @dataclass(frozen=True)
 class RecI2Q(I2Q):
-    """Rec.-I2Q: ``x = [o, h]``, ``h`` the state of a GRU that learns along; by default in I2Q's own recurrent form.
+    """Rec.-I2Q: ``x = [o, h]``, ``h`` the state of a GRU that learns along.
 
-    With a forward model Q, which alone teaches the GRU, learns from a Qss that knows only what the GRU remembers
+    In the forward form Q, which alone teaches the GRU, learns from a Qss that knows only what the GRU remembers
     already: memory comes slowly. In the expectile form Q's targets hold rewards.
 
     Attributes:
         hidden: units of the GRU.
     """
 
-    form: Literal["forward", "expectile"] = "expectile"
     hidden: int = 64
 
     def build(self, setting: Setting) -> Parts:

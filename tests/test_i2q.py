@@ -27,7 +27,7 @@ from benchmark.tasks.oracle import Oracle
 from benchmark.tasks.streams import episode_keys, policy_keys
 from benchmark.tasks.task import Task
 
-MEMORYLESS = BeliefI2Q(belief="none", width=32)
+MEMORYLESS = BeliefI2Q(form="forward", belief="none", width=32)
 RECURRENT = RecI2Q(form="forward", hidden=16, width=32)
 
 
