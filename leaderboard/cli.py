@@ -17,6 +17,7 @@ from leaderboard.commands.figures import figures
 from leaderboard.commands.reproduce import reproduce
 from leaderboard.commands.run import run
 from leaderboard.commands.site import site
+from leaderboard.commands.stress import stress
 from leaderboard.commands.submissions import check, new, validate
 from leaderboard.commands.table import submit, table
 from leaderboard.commands.tasks import dataset, play, tasks
@@ -31,7 +32,22 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (tasks, new, check, run, table, figures, site, beliefs, reproduce, submit, validate, dataset, play):
+for command in (
+    tasks,
+    new,
+    check,
+    run,
+    table,
+    stress,
+    figures,
+    site,
+    beliefs,
+    reproduce,
+    submit,
+    validate,
+    dataset,
+    play,
+):
     app.command()(command)
 app.command("export")(export_results)
 app.command("import")(import_results)

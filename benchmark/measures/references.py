@@ -90,12 +90,14 @@ _FEW_CASES = ("oracle", "honeycomb", "organization")
 
 
 def planner_for(task_id: str) -> Policy:
-    """Return the reference policy of a task; of a perturbed one, that of the task itself.
+    """Return the reference policy of a task; it believes that actions obey and that sight is clear.
 
     Raises:
         ValueError: if the task's family has none.
     """
-    return _planners(task_id).planner(make_task(task_id.partition(":")[0]))
+    name, changes = _split(task_id)
+    kept = {key: value for key, value in changes.items() if key not in CONTROL + SIGHT}
+    return _planners(task_id).planner(make_task(_join(name, kept)))
 
 
 def _planners(task_id: str) -> Any:

@@ -1,0 +1,57 @@
+"""``penumbra stress``: how much of a score is kept as the world gets harder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from leaderboard.commands.run import run
+from leaderboard.commands.terminal import SUBMISSIONS, console
+
+
+def stress(
+    submissions: Annotated[
+        list[str] | None, typer.Argument(help="Submissions to train at every level; none: only show what is there.")
+    ] = None,
+    suite: Annotated[str, typer.Option(help="Whose budgets and runs: quick, laptop or full.")] = "quick",
+    only: Annotated[list[str] | None, typer.Option(help="Only these stresses, such as slip.")] = None,
+    family: Annotated[list[str] | None, typer.Option(help="Only tasks of these families.")] = None,
+    runs: Annotated[int | None, typer.Option(min=1, help="Runs per task; default: the suite's.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Folder of the records; default: results/<suite>, or the published ones.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the tables here (.md, .csv, .tex, .html).")] = None,
+    figures: Annotated[Path | None, typer.Option(help="Folder for figures, PNG and SVG.")] = None,
+) -> None:
+    """Train submissions on harder and harder versions of the tasks, and show what is left of their scores.
+
+    The same command again does only what is missing; records lie beside those of `penumbra run`, whose cells count as
+    the mildest level.
+    """
+    from benchmark.harness.stress import get_stresses, task_ids
+    from leaderboard import render
+    from leaderboard.robustness import degradations, report
+    from leaderboard.submission import read_records
+
+    stresses = get_stresses(tuple(only or ()), tuple(family or ()))
+    source = folder or (Path("results") / suite if submissions else SUBMISSIONS)
+    if submissions:
+        run(submissions, suite, task_ids(stresses), runs, source)
+    records = read_records(source)
+    found = degradations(records, suite, stresses)
+    if not found:
+        raise ValueError(f"stress: no submission has records of two levels of a stress in suite {suite!r}")
+    tables = report(found)
+    for entry in tables:
+        console.print(render.terminal(entry))
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(render.write(tables, out.suffix), encoding="utf-8")
+        console.print(f"written: {out}", highlight=False)
+    if figures:
+        from leaderboard.figures import make_palette
+        from leaderboard.publish import published_names
+        from leaderboard.stress_plots import write_stress_figures
+
+        for path in write_stress_figures(found, figures, make_palette(records, published_names(SUBMISSIONS))):
+            console.print(f"written: {path}", highlight=False)
