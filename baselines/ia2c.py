@@ -81,7 +81,7 @@ class IA2C:
         samples: configurations drawn from each prediction.
         memory: of the others' mean policy, see ``PopulationFilter``.
         spread_memory: of how far they are from it.
-        settled: prior probability that the others have fixed roles.
+        settled: prior probability, at the end, that the others have fixed roles; it grows linearly from 0.
     """
 
     summary: str = "configuration"
@@ -93,7 +93,7 @@ class IA2C:
     advantage: str = "counterfactual"
     gamma: float = 0.9
     actor_rate: float = 3e-3
-    decay_from: float = 0.8
+    decay_from: float = 0.5
     second_moment: float = 0.99
     critic_rate: float = 3e-3
     critic_updates: int = 4
@@ -113,7 +113,7 @@ class IA2C:
     samples: int = 16
     memory: float = 0.01
     spread_memory: float = 0.1
-    settled: float = 0.9
+    settled: float = 0.98
 
     def __post_init__(self) -> None:
         allowed = {

@@ -15,7 +15,7 @@ from baselines.actor_critic import (
     td_advantage,
 )
 from baselines.critics import Actor, ConfigurationCritic, CountCritic
-from baselines.model_filter import PopulationFilter
+from baselines.model_filter import PopulationFilter, Prediction
 from baselines.organization import (
     TablePolicy,
     count_others,
@@ -78,7 +78,6 @@ class Team:
             report_noise(self.task),
             config.memory,
             config.spread_memory,
-            config.settled,
         )
         betas = (0.9, config.second_moment)
         self.actor_optimiser = torch.optim.Adam(self.actor.parameters(), config.actor_rate, betas, fused=True)
@@ -104,6 +103,10 @@ class Team:
         """Return the policy as it is now."""
         return TablePolicy(self.layout, self.probabilities, greedy)
 
+    def predict(self) -> Prediction:
+        """Return what agents expect of each other, who all know how long they have been learning."""
+        return self.filter.predict(self.config.settled * self.setting.progress)
+
     def steps(self, played: Episodes) -> Steps:
         """Arrange played episodes for learning."""
         runs = self.setting.runs
@@ -126,7 +129,7 @@ class Team:
         """Hear the reports, then improve critics and actors once."""
         setting, config = self.setting, self.config
         self.filter.observe(steps.public, steps.reports, episodes)
-        drawn = self.filter.predict().sample(setting.run_keys, setting.updates, config.samples)
+        drawn = self.predict().sample(setting.run_keys, setting.updates, config.samples)
         place = torch.arange(steps.public.shape[1], device=drawn.device)
         run = torch.arange(setting.runs, device=drawn.device)[:, None]
         # [R, N, B, A]: one of the draws for what was seen at each step, and at the next.
@@ -217,7 +220,7 @@ class Team:
         ``others_policy_error``: mean absolute difference between predicted and true probabilities of the others'
         actions. ``configuration_log_likelihood``: of what agent 0's others did, in nats a step.
         """
-        prediction, agents = self.filter.predict(), self.filter.agents[:, None, None]
+        prediction, agents = self.predict(), self.filter.agents[:, None, None]
         policies = count_others(self.task, self.probabilities.transpose(1, 2), self.local).transpose(1, 2) / agents
         share = one_hot(steps.public, policies.shape[2]).mean(1)
         error = ((prediction.policy - policies).abs().mean((1, 3)) * share).sum(1)

@@ -207,7 +207,6 @@ class PopulationFilter:
         noise: ``[3, 3]``, see ``factored_update``.
         memory: of the mean policy, as a share of the episodes heard so far.
         spread_memory: of the spread, likewise.
-        settled: prior probability of fixed roles; the other spreads share the rest.
     """
 
     def __init__(
@@ -217,13 +216,10 @@ class PopulationFilter:
         noise: Tensor,
         memory: float,
         spread_memory: float,
-        settled: float,
     ) -> None:
         self.agents, self.noise = agents, noise.to(torch.float32)
         self.memory, self.spread_memory = memory, spread_memory
         device = agents.device
-        rest = len(SPREADS) - 1
-        self.log_prior = torch.tensor([settled, *[(1 - settled) / rest] * rest], device=device).log()
         self.heard = 0  # episodes
         self.reports = torch.zeros(*shape, 3, device=device)
         self.scatter = torch.zeros(*shape, 3, device=device)
@@ -252,8 +248,14 @@ class PopulationFilter:
         self.scatter = kept_spread * self.scatter + torch.einsum("rbna,rbp->rnpa", products, seen)
         self.freedom = kept_spread * self.freedom + (steps - 1.0).clamp(min=0.0)
 
-    def predict(self) -> Prediction:
-        """Return what is expected of the others now."""
+    def predict(self, settled: float) -> Prediction:
+        """Return what is expected of the others now.
+
+        Args:
+            settled: prior probability of fixed roles; the other spreads share the rest.
+        """
         policy = mean_policy(self.reports, self.noise)
         likelihood = spread_log_likelihood(policy, self.agents[:, None], self.noise, self.scatter, self.freedom)
-        return Prediction(policy, (likelihood + self.log_prior).softmax(-1), self.agents)
+        rest = len(SPREADS) - 1
+        prior = torch.tensor([settled, *[(1 - settled) / rest] * rest], device=policy.device)
+        return Prediction(policy, (likelihood + prior.log()).softmax(-1), self.agents)

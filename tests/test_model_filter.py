@@ -132,7 +132,7 @@ def filter_of(policies: Tensor, episodes: int, *, seed: int = 0) -> tuple[Popula
         state = task.transition(state, actions[:, step], keys, step).state
         reports.append(state.reports.float())
     heard = torch.stack(reports, 1).flatten(0, 1)[None]  # [1, B, N, 3]
-    belief = PopulationFilter((1, agents, 1), torch.full((agents,), agents - 1), NOISE, 0.01, 0.1, 0.5)
+    belief = PopulationFilter((1, agents, 1), torch.full((agents,), agents - 1), NOISE, 0.01, 0.1)
     belief.observe(torch.zeros(1, 30 * episodes, dtype=torch.int64), heard, episodes)
     return belief, heard
 
@@ -144,7 +144,7 @@ def settled_team(agents: int) -> Tensor:
 @pytest.mark.parametrize("agents", [10, 50])
 def test_one_episode_tells_the_mean_policy_to_one_over_the_root_of_all_reports(agents):
     policies = settled_team(agents)
-    prediction = filter_of(policies, 1)[0].predict()
+    prediction = filter_of(policies, 1)[0].predict(0.5)
     truth = (policies.sum(0) - policies) / (agents - 1)
     error = (prediction.policy[0, :, 0] - truth).square().mean().sqrt()
     # A report tells its action with standard deviation below 0.5 / 0.7.
@@ -152,8 +152,8 @@ def test_one_episode_tells_the_mean_policy_to_one_over_the_root_of_all_reports(a
 
 
 def test_roles_are_told_from_chance():
-    settled = filter_of(settled_team(27), 40)[0].predict()
-    alike = filter_of(torch.tensor([0.48, 0.0, 0.52]).expand(27, 3), 40)[0].predict()
+    settled = filter_of(settled_team(27), 40)[0].predict(0.5)
+    alike = filter_of(torch.tensor([0.48, 0.0, 0.52]).expand(27, 3), 40)[0].predict(0.5)
     spreads = torch.tensor(SPREADS)
     assert (settled.spread @ spreads).mean() < 0.08
     assert (alike.spread @ spreads).mean() > 0.8
@@ -163,9 +163,9 @@ def test_an_agent_learns_from_its_own_reports_only_and_a_stacked_run_is_the_run_
     first, heard = filter_of(settled_team(9), 3)
     changed = heard.clone()
     changed[:, :, 1:] = changed[:, :, 1:].flip(-1)
-    stacked = PopulationFilter((2, 9, 1), torch.full((9,), 8), NOISE, 0.01, 0.1, 0.5)
+    stacked = PopulationFilter((2, 9, 1), torch.full((9,), 8), NOISE, 0.01, 0.1)
     stacked.observe(torch.zeros(2, 90, dtype=torch.int64), torch.cat((changed, heard)), 3)
-    one, both = first.predict(), stacked.predict()
+    one, both = first.predict(0.5), stacked.predict(0.5)
     assert torch.allclose(both.policy[1], one.policy[0], atol=1e-6)
     assert torch.allclose(both.spread[1], one.spread[0], atol=1e-4)
     assert torch.allclose(both.policy[0, 0], one.policy[0, 0], atol=1e-6)
@@ -176,7 +176,7 @@ def test_an_agent_learns_from_its_own_reports_only_and_a_stacked_run_is_the_run_
 
 
 def test_older_batches_count_less():
-    belief = PopulationFilter((1, 1, 1), torch.tensor([4]), NOISE, 0.5, 0.5, 0.5)
+    belief = PopulationFilter((1, 1, 1), torch.tensor([4]), NOISE, 0.5, 0.5)
     public, reports = torch.zeros(1, 2, dtype=torch.int64), torch.tensor([4.0, 0.0, 0.0]).expand(1, 2, 1, 3)
     belief.observe(public, reports, 2)
     assert belief.reports.flatten().tolist() == [8.0, 0.0, 0.0]
