@@ -75,16 +75,15 @@ def oracle_gate(task: Task, evidence: Evidence) -> list[Check]:
     exact = posterior @ boxes
     known = (nearest == episodes.hidden[:, :, None, 0]).double()
     ignorant = (boxes.mean(0) - exact).abs().mean(-1)
-    return [
+    checks = [
         Check("oracle_accuracy_after", _mean(known, after), 0.95, above=True),
         Check("oracle_mean_error_before", _mean((mean - exact).abs().mean(-1), even), 0.05),
         Check("oracle_variance_error_before", _mean((std.square() - boxes.var(0, False)).abs().mean(-1), even), 0.03),
-        Check(
-            "oracle_tried_box_error",
-            _mean((mean - exact).abs().mean(-1), tried) / _mean(ignorant, tried),
-            0.5,
-        ),
     ]
+    if bool(tried.any()):  # never where a wrong box ends the episode
+        error = _mean((mean - exact).abs().mean(-1), tried) / _mean(ignorant, tried)
+        checks.append(Check("oracle_tried_box_error", error, 0.5))
+    return checks
 
 
 def escape_room_gate(task: Task, evidence: Evidence) -> list[Check]:

@@ -326,7 +326,10 @@ def evidence_of(task: Task, exact: bool, count: int = 200) -> Evidence:
     return Evidence(episodes, Hidden(task.hidden_variables).vector(beliefs), beliefs)
 
 
-@pytest.mark.parametrize("task", [Oracle(random_start=True), EscapeRoom(random_start=True), HoneyComb(team_size=3)])
+@pytest.mark.parametrize(
+    "task",
+    [Oracle(random_start=True), Oracle(True, 1.0), EscapeRoom(random_start=True), HoneyComb(team_size=3)],
+)
 def test_the_exact_posterior_passes_the_gate_and_the_prior_does_not(task: Task):
     assert all(check.passed for check in gate(task, evidence_of(task, exact=True)))
     assert not all(check.passed for check in gate(task, evidence_of(task, exact=False)))
