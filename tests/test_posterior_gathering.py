@@ -144,6 +144,47 @@ def test_moves_keep_the_posterior():
     assert torch.equal(cloud.place.permute(1, 2, 0), cloud.paths[-1].to(torch.int32))
 
 
+def test_every_particle_explains_the_whole_history():
+    task, length = Gathering(3, 3, 7), 25
+    episodes = rollout(task, RandomPolicy(3, 5), episode_keys("user", 5, 20))
+    episodes = episodes[(episodes.lengths > length).nonzero()[:2, 0]]
+    policy = Believing(RandomPolicy(3, 5), posterior(task, 0.0, 100))
+    memory = policy.initial_memory(policy_keys(episodes.keys))
+    for step in range(length):
+        _, memory = policy.act(episodes.observations[:, step], memory)
+        memory = policy.with_actions(memory, episodes.actions[:, step])
+    checked = 0
+    for mind in range(6):
+        cloud, row = memory.evidence.clouds[0], mind * 100 + 7
+        # A filter that began anew does not know what was before.
+        if cloud.log_weight[mind, 7] == -torch.inf or memory.evidence.lost.flatten()[mind]:
+            continue
+        checked += 1
+        known, found, before = {}, set(), None
+        for step in range(length):
+            places = [tuple(cloud.paths[step, agent, :, row].tolist()) for agent in range(3)]
+            patches = episodes.observations[mind // 3, step, mind % 3].view(3, 3, 3).tolist()
+            known |= {place: 0 for place in places}  # whatever lay there is taken
+            now = {}
+            for (x, y), patch in zip(places, patches, strict=True):
+                for dx, dy in product((-1, 0, 1), repeat=2):
+                    cell, code = (x + dx, y + dy), int(patch[dx + 1][dy + 1])
+                    assert (code == -1) == (not (0 <= cell[0] < 7 and 0 <= cell[1] < 7))
+                    assert (code == 2) == (cell in places and (dx, dy) != (0, 0) and cell != (x, y))
+                    if code != -1:
+                        resource = int(code == 1)
+                        assert now.setdefault(cell, resource) == resource
+                        assert known.get(cell, resource) == resource
+            known |= now
+            found |= {cell for cell, resource in now.items() if resource}
+            for (x, y), (a, b) in zip(places, before or places, strict=True):
+                assert abs(x - a) + abs(y - b) <= 1
+            before = places
+        unseen = math.comb(49 - len(known), 3 - len(found))
+        assert float(cloud.log_count[row]) == pytest.approx(math.log(unseen), abs=1e-4)
+    assert checked > 2
+
+
 def test_an_agent_knows_its_own_actions_and_not_the_others():
     task = Gathering()
     policy = exact_posterior(task)

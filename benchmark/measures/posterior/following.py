@@ -8,6 +8,7 @@ from torch import Tensor
 from benchmark.measures.posterior.clouds import Cloud, effective, minds_of, pooled, put, systematic, take
 from benchmark.measures.posterior.moves import groups, move
 from benchmark.measures.posterior.particles import Sight, advance, start
+from benchmark.measures.posterior.rewalks import rewalk
 from benchmark.measures.posterior.surprises import explain
 from benchmark.tasks.gathering import Gathering
 from benchmark.tasks.streams import bits, uniform
@@ -16,6 +17,8 @@ from benchmark.tasks.streams import bits, uniform
 _WORN = 0.5
 # What leaves a smaller share is a surprise. Where what explains it leaves fewer particles than a few, try on.
 _SURPRISE, _FEW, _TRIES = 0.1, 10, 16
+# How often particles are moved after a surprise.
+_SWEEPS = 5
 # Candidates per particle for where everybody starts.
 _CANDIDATES = 32
 
@@ -35,8 +38,17 @@ class Filter(NamedTuple):
         paths = cloud.paths.new_full((step + 1, *cloud.paths.shape[1:]), 0)
         return cloud._replace(paths=paths + cloud.paths)
 
-    def follow(self, before: Cloud, sight: Sight, habits: Tensor, keys: Tensor, step: int) -> Cloud:
-        """Go on to this step, given what everybody is likely to have done: float32 ``[Q, N, 5]``."""
+    def follow(self, before: Cloud, past: Sight, habits: Tensor, owner: Tensor, keys: Tensor) -> Cloud:
+        """Go on by one step.
+
+        Args:
+            before: Q filters.
+            past: what Q minds have seen, int32 ``[T, Q, N]``, now included.
+            habits: float32 ``[Q, N, 5]``, the probabilities of what everybody has just done.
+            owner: int64 ``[Q]``, whose mind it is.
+            keys: int64 ``[Q]``.
+        """
+        sight, step = Sight(*(entry[-1] for entry in past)), len(past.agent) - 1
         draws = _draw(keys, step, "posterior-walk", self.particles, self.task.agents)
         cloud = advance(self.task, before, sight, habits.repeat_interleave(self.particles, 0), draws)
         share = effective(cloud.log_weight) / self.particles
@@ -48,7 +60,19 @@ class Filter(NamedTuple):
         if len(surprised):
             some = minds_of(before, surprised)
             put(cloud, self._again(some, sight.rows(surprised), habits[surprised], keys[surprised], step), surprised)
-        put(cloud, self._moved(minds_of(cloud, worn), keys[worn], step, "posterior-move"), worn)
+        for number in range(_SWEEPS):
+            some = worn if number == 0 else surprised
+            if len(some):
+                fresh = self._moved(minds_of(cloud, some), keys[some], step, f"posterior-move-{number}")
+                fresh = self._rewalked(fresh, past.rows(some), owner[some], keys[some], step, number)
+                put(cloud, fresh, some)
+        return cloud
+
+    def _rewalked(self, cloud: Cloud, past: Sight, owner: Tensor, keys: Tensor, step: int, number: int) -> Cloud:
+        for agent in range(self.task.agents):
+            for exchange in (True, False):
+                draws = _draw(keys, step, f"posterior-rewalk-{number}-{agent}-{exchange}", self.particles, 3)
+                cloud = rewalk(self.task, cloud, past, agent, exchange, owner != agent, draws)
         return cloud
 
     def _again(self, before: Cloud, sight: Sight, habits: Tensor, keys: Tensor, step: int) -> Cloud:
@@ -62,7 +86,7 @@ class Filter(NamedTuple):
                 break
             sight, habits, keys, minds = sight.rows(few), habits[few], keys[few], minds[few]
             before = self._moved(minds_of(before, few), keys, step, f"posterior-retry-{number}")
-            draws = _draw(keys, step, f"posterior-rewalk-{number}", self.particles, self.task.agents)
+            draws = _draw(keys, step, f"posterior-retry-walk-{number}", self.particles, self.task.agents)
             tried = advance(self.task, before, sight, habits.repeat_interleave(self.particles, 0), draws)
             found = pooled([minds_of(found, few), tried])
             put(result, self.resampled(found, keys, step), minds)

@@ -74,7 +74,8 @@ class GatheringPosterior(Posterior):
             if habits is None:
                 cloud = self.filter.start(sight.rows(some), keys[some], step)
             else:
-                cloud = self.filter.follow(evidence.clouds[number], sight.rows(some), habits[some], keys[some], step)
+                past, owner = self._past(evidence, some), some % self.task.agents
+                cloud = self.filter.follow(evidence.clouds[number], past, habits[some], owner, keys[some])
             gone = (cloud.log_weight.amax(1) == -torch.inf).nonzero()[:, 0]
             for mind in gone.tolist():
                 # Once, think everything over with more particles. If not even those fit, begin anew.
@@ -92,12 +93,18 @@ class GatheringPosterior(Posterior):
         keys = bits(evidence.keys.flatten()[mind], len(evidence.history), "posterior-replay", 1)[:, 0]
         many = self.filter._replace(particles=self.filter.particles * _MORE)
         cloud = many.start(evidence.history[0][0].rows(mind), keys, 0)
-        for step, (sight, habits) in enumerate(evidence.history[1:], 1):
+        past, owner = self._past(evidence, mind), mind % self.task.agents
+        for step, (_, habits) in enumerate(evidence.history[1:], 1):
             assert habits is not None
-            cloud = many.follow(cloud, sight.rows(mind), habits[mind], keys, step)
+            until_then = Sight(*(entry[: step + 1] for entry in past))
+            cloud = many.follow(cloud, until_then, habits[mind], owner, keys)
             if cloud.log_weight.amax() == -torch.inf:
                 break
         return self.filter.resampled(cloud, keys, len(evidence.history))
+
+    def _past(self, evidence: Knowledge, minds: Tensor) -> Sight:
+        rows = [sight.rows(minds) for sight, _ in evidence.history]
+        return Sight(*(torch.stack(entries) for entries in zip(*rows, strict=True)))
 
     def _habits(self, actions: Tensor) -> Tensor:
         """Return float32 ``[Q, N, 5]``: what each mind knows of everybody's actions ``[B, N]``."""

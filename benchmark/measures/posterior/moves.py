@@ -66,7 +66,7 @@ def fitting(task: Gathering, cloud: Cloud, group: tuple[int, ...], by: Tensor) -
         return boards, cloud.log_count, torch.ones_like(cloud.log_count)
     theirs, ours, moved = union(cloud.maps[:, others], 1), union(cloud.maps[:, members], 1), union(boards, 1)
     log_count = ways(task, moved | theirs)
-    refuse = _entangled(ours, theirs) | _entangled(moved, theirs) | _met(cloud.paths, members, others, by)
+    refuse = entangled(ours, theirs) | entangled(moved, theirs) | _met(cloud.paths, members, others, by)
     ratio = (log_count - cloud.log_count).exp().clamp(max=1.0)
     return boards, log_count, ratio.masked_fill(refuse | (cloud.log_count == -math.inf), 0.0)
 
@@ -83,7 +83,7 @@ def shifted(cloud: Cloud, group: tuple[int, ...], by: Tensor, boards: Tensor, lo
     return Cloud(place, low, high, maps, paths, log_count, cloud.log_weight)
 
 
-def _entangled(ours: Tensor, theirs: Tensor) -> Tensor:
+def entangled(ours: Tensor, theirs: Tensor) -> Tensor:
     """Return bool ``[M]``: whether a cell that both have seen was not the same, lasting thing to both."""
     both = ours[:, SEEN] & theirs[:, SEEN]
     return (both & ((ours[:, FOUND] ^ theirs[:, FOUND]) | ours[:, GONE] | theirs[:, GONE]) != 0).any(-1)

@@ -26,7 +26,7 @@ _NEAR = 2
 
 
 class Sight(NamedTuple):
-    """What Q minds see: windows int32 ``[Q, N]`` around the agents."""
+    """What Q minds see: windows int32 ``[Q, N]`` around the agents; or have seen, ``[T, Q, N]``."""
 
     outside: Tensor
     resource: Tensor
@@ -34,7 +34,7 @@ class Sight(NamedTuple):
 
     def rows(self, minds: Tensor) -> "Sight":
         """Select minds."""
-        return Sight(*(entry[minds] for entry in self))
+        return Sight(*(entry[..., minds, :] for entry in self))
 
     def repeat(self, particles: int) -> "Sight":
         """Repeat for every particle: ``[M, N]``."""
