@@ -77,7 +77,7 @@ def test_the_report_has_a_row_for_every_level():
     assert table.data["mine"].tolist() == pytest.approx([0.9, 0.3, 0.6, 0.6], abs=1e-5)
     assert table.data["yours"].tolist() == pytest.approx([0.8, 0.7, 0.75, 0.1], abs=1e-5)
     ax = degradation_curves(found, Figure().add_subplot(), 0, colours(sorted(scores)), resamples=50)
-    drawn = {line.get_label(): list(line.get_ydata()) for line in ax.lines}
+    drawn = {line.get_label(): np.asarray(line.get_ydata()) for line in ax.lines}
     assert drawn["mine"] == pytest.approx([0.9, 0.3], abs=1e-5)
 
 
