@@ -93,7 +93,7 @@ class IA2C:
     advantage: str = "counterfactual"
     gamma: float = 0.9
     actor_rate: float = 3e-3
-    decay_from: float = 0.5
+    decay_from: float = 0.3
     second_moment: float = 0.99
     critic_rate: float = 3e-3
     critic_updates: int = 4
@@ -113,7 +113,7 @@ class IA2C:
     samples: int = 16
     memory: float = 0.01
     spread_memory: float = 0.1
-    settled: float = 0.98
+    settled: float = 0.9
 
     def __post_init__(self) -> None:
         allowed = {
