@@ -27,12 +27,12 @@ def beliefs(
     The posterior's heat maps show an episode of random play, as beliefs are scored on; the planner's its own play.
     """
     if heatmaps:
+        from leaderboard import moments
         from leaderboard.heatmaps import write_heatmaps
-        from leaderboard.moments import tell
 
         path = (figures or Path()) / f"heatmaps-{heatmaps.replace(':', '-')}-{belief}-{episode}.png"
-        write_heatmaps(tell(heatmaps, belief, episode, agent), path)
-        console.print(f"written: {path}", highlight=False)
+        write_heatmaps(moments.tell(heatmaps, belief, episode, agent), path)
+        tell(f"written: {path}")
         return
     from leaderboard import render
     from leaderboard.beliefs import report, task_beliefs
@@ -47,11 +47,11 @@ def beliefs(
         text = render.write(tables, out.suffix)
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text, encoding="utf-8")
-        console.print(f"written: {out}", highlight=False)
+        tell(f"written: {out}")
     if figures:
         from leaderboard.belief_plots import write_belief_figures
         from leaderboard.figures import make_palette
         from leaderboard.publish import published_names
 
         for path in write_belief_figures(gathered, figures, make_palette(records, published_names(SUBMISSIONS))):
-            console.print(f"written: {path}", highlight=False)
+            tell(f"written: {path}")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from leaderboard.commands.terminal import SUBMISSIONS, console
+from leaderboard.commands.terminal import SUBMISSIONS, console, tell
 
 
 class Format(StrEnum):
@@ -36,7 +36,7 @@ def export_results(
     board = make_board(get_suite(suite), records, [SUBMISSIONS])
     content = export(records, board.suite, board.references)
     atomic_write(out, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
-    console.print(f"written: {out}", highlight=False, markup=False)
+    tell(f"written: {out}")
 
 
 def import_results(

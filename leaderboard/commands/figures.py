@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from leaderboard.commands.terminal import SUBMISSIONS, console
+from leaderboard.commands.terminal import SUBMISSIONS, tell
 
 
 def figures(
@@ -27,6 +27,6 @@ def figures(
     board = make_board(get_suite(suite), records, [SUBMISSIONS])
     board = board.of_family(family) if family else board
     drawer = Drawer(board, frame(records, board), tuple(records), make_palette(records, published_names(SUBMISSIONS)))
-    written = write_figures(drawer, out, lambda path: console.print(str(path), highlight=False, markup=False))
+    written = write_figures(drawer, out, lambda path: tell(str(path)))
     if not written:
         raise ValueError(f"figures: no finished run of suite {suite!r} in the given records")

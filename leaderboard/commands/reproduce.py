@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from leaderboard.commands.terminal import SUBMISSIONS, console
+from leaderboard.commands.terminal import SUBMISSIONS, console, tell
 
 
 def reproduce(
@@ -29,7 +29,7 @@ def reproduce(
         if out is None:
             raise ValueError("reproduce: organization is a page with a figure; say where with --out PAGE.md")
         written = write_page(records, out)
-        console.print("written: " + ", ".join(map(str, written)), highlight=False, markup=False)
+        tell("written: " + ", ".join(map(str, written)))
         return
     tables = tables_of_table_1(records)
     for table in tables:
@@ -37,4 +37,4 @@ def reproduce(
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(render.markdown(tables), encoding="utf-8")
-        console.print(f"written: {out}", highlight=False, markup=False)
+        tell(f"written: {out}")

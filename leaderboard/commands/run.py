@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from leaderboard.commands.terminal import SUBMISSIONS, console
+from leaderboard.commands.terminal import SUBMISSIONS, console, tell
 
 if TYPE_CHECKING:
     from benchmark.harness.record import Record
@@ -86,7 +86,7 @@ def run(
             done = (_run(job, folder, f"[{number}/{len(jobs)}]", trainer) for number, job in enumerate(jobs, 1))
         for records in done:
             failed += sum(record["status"] == "failed" for record in records)
-    console.print(f"records: {folder}" + (f"; {failed} cell(s) FAILED, see their records" if failed else ""))
+    tell(f"records: {folder}" + (f"; {failed} cell(s) FAILED, see their records" if failed else ""))
     if failed:
         raise typer.Exit(1)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from leaderboard.commands.terminal import SUBMISSIONS, console
+from leaderboard.commands.terminal import SUBMISSIONS, console, tell
 
 
 def site(
@@ -22,4 +22,4 @@ def site(
     builder = Builder(records, [SUBMISSIONS])
     with console.status("building") as status:
         count = builder.write(out, status.update)
-    console.print(f"{out / 'index.html'}: {count} files", highlight=False, markup=False)
+    tell(f"{out / 'index.html'}: {count} files")

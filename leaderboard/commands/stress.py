@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from leaderboard.commands.run import run
-from leaderboard.commands.terminal import SUBMISSIONS, console
+from leaderboard.commands.terminal import SUBMISSIONS, console, tell
 
 
 def stress(
@@ -47,11 +47,11 @@ def stress(
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(render.write(tables, out.suffix), encoding="utf-8")
-        console.print(f"written: {out}", highlight=False)
+        tell(f"written: {out}")
     if figures:
         from leaderboard.figures import make_palette
         from leaderboard.publish import published_names
         from leaderboard.stress_plots import write_stress_figures
 
         for path in write_stress_figures(found, figures, make_palette(records, published_names(SUBMISSIONS))):
-            console.print(f"written: {path}", highlight=False)
+            tell(f"written: {path}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leaderboard.commands.terminal import SUBMISSIONS, console
+from leaderboard.commands.terminal import SUBMISSIONS, console, tell
 
 if TYPE_CHECKING:
     from leaderboard.validate import Report
@@ -19,7 +19,7 @@ def new(
     from leaderboard.new import new_submission
 
     folder = new_submission(name, parent, SUBMISSIONS)
-    console.print(f"written: {', '.join(str(path) for path in sorted(folder.iterdir()))}", highlight=False)
+    tell(f"written: {', '.join(str(path) for path in sorted(folder.iterdir()))}")
     console.print(f"next: penumbra check {folder}", highlight=False)
 
 

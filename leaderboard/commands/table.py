@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from leaderboard.commands.terminal import SUBMISSIONS, console
+from leaderboard.commands.terminal import SUBMISSIONS, console, tell
 
 
 def table(
@@ -40,7 +40,7 @@ def table(
     else:
         sys.stdout.write(render.write(tables, style))
     if out:
-        console.print(f"written: {out}", highlight=False)
+        tell(f"written: {out}")
 
 
 def submit(
@@ -55,4 +55,4 @@ def submit(
 
     manifest = find_submission(submission, [SUBMISSIONS])
     path, count, new = publish(manifest, source, target, failed=failed)
-    console.print(f"{path}: {count} records, {new} of them new", highlight=False)
+    tell(f"{path}: {count} records, {new} of them new")
