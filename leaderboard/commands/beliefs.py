@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from leaderboard.commands.terminal import SUBMISSIONS, console
+from leaderboard.commands.terminal import SUBMISSIONS, console, tell
 
 
 def beliefs(
