@@ -207,6 +207,7 @@ def train(job: Job, seeds: tuple[int, ...], progress: Progress = _silent) -> lis
     Raises:
         Exception: whatever the submission raises; ``PolicyError`` or ``BudgetExceeded`` if it breaks its contract.
     """
+    environment = _environment(job.device)  # as it is now: a checkout may move on during a long training
     started = Clock(job.device)
     with started:
         task, dataset_id = make_task(job.task_id), dataset_for(job.task_id)
@@ -237,7 +238,6 @@ def train(job: Job, seeds: tuple[int, ...], progress: Progress = _silent) -> lis
         "evaluation": round(curve.evaluating.seconds, 3),
         "total": round(started.seconds, 3),
     }
-    environment = _environment(job.device)
     return [
         job.header(seed)
         | {
