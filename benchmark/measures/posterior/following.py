@@ -8,7 +8,7 @@ from torch import Tensor
 from benchmark.measures.posterior.clouds import Cloud, effective, minds_of, pooled, put, systematic, take
 from benchmark.measures.posterior.moves import groups, move
 from benchmark.measures.posterior.particles import Sight, advance, start
-from benchmark.measures.posterior.rewalks import rewalk
+from benchmark.measures.posterior.rewalks import rewalk, ways_of_walking
 from benchmark.measures.posterior.surprises import explain
 from benchmark.tasks.gathering import Gathering
 from benchmark.tasks.streams import bits, uniform
@@ -16,9 +16,9 @@ from benchmark.tasks.streams import bits, uniform
 # Resample when fewer than this share of the particles would weigh as much if they weighed alike.
 _WORN = 0.5
 # What leaves a smaller share is a surprise. Where what explains it leaves fewer particles than a few, try on.
-_SURPRISE, _FEW, _TRIES = 0.1, 10, 16
+_SURPRISE, _FEW, _TRIES = 0.1, 30, 16
 # How often particles are moved after a surprise.
-_SWEEPS = 5
+_SWEEPS = 3
 # Candidates per particle for where everybody starts.
 _CANDIDATES = 32
 
@@ -59,24 +59,33 @@ class Filter(NamedTuple):
         surprised = (share < _SURPRISE).nonzero()[:, 0]
         if len(surprised):
             some = minds_of(before, surprised)
-            put(cloud, self._again(some, sight.rows(surprised), habits[surprised], keys[surprised], step), surprised)
+            put(
+                cloud,
+                self._again(some, past.rows(surprised), habits[surprised], owner[surprised], keys[surprised]),
+                surprised,
+            )
         for number in range(_SWEEPS):
             some = worn if number == 0 else surprised
             if len(some):
                 fresh = self._moved(minds_of(cloud, some), keys[some], step, f"posterior-move-{number}")
-                fresh = self._rewalked(fresh, past.rows(some), owner[some], keys[some], step, number)
+                fresh = self._rewalked(fresh, past.rows(some), owner[some], keys[some], number)
                 put(cloud, fresh, some)
         return cloud
 
-    def _rewalked(self, cloud: Cloud, past: Sight, owner: Tensor, keys: Tensor, step: int, number: int) -> Cloud:
+    def _rewalked(self, cloud: Cloud, past: Sight, owner: Tensor, keys: Tensor, number: int) -> Cloud:
+        """Change everybody's walks in two of all ways, others at each step and time."""
+        step = len(past.agent) - 1
         for agent in range(self.task.agents):
-            for exchange in (True, False):
-                draws = _draw(keys, step, f"posterior-rewalk-{number}-{agent}-{exchange}", self.particles, 3)
-                cloud = rewalk(self.task, cloud, past, agent, exchange, owner != agent, draws)
+            ways = ways_of_walking(self.task.agents, agent)
+            half = len(ways) // 2
+            for way in (ways[(step + number) % half], ways[half + (step + number) % half]):
+                draws = _draw(keys, step, f"posterior-rewalk-{number}-{agent}-{way.exchanges}", self.particles, 3)
+                cloud = rewalk(self.task, cloud, past, agent, way, owner != agent, draws)
         return cloud
 
-    def _again(self, before: Cloud, sight: Sight, habits: Tensor, keys: Tensor, step: int) -> Cloud:
+    def _again(self, before: Cloud, past: Sight, habits: Tensor, owner: Tensor, keys: Tensor) -> Cloud:
         """Shift the particles of the step before to what explains this one; where few fit, move and try again."""
+        sight, step = Sight(*(entry[-1] for entry in past)), len(past.agent) - 1
         draws = _draw(keys, step, "posterior-guess", self.particles, 2 * self.task.agents + 3)
         found = pooled(explain(self.task, before, sight, habits, draws))
         result, minds = self.resampled(found, keys, step), torch.arange(len(keys), device=keys.device)
@@ -84,8 +93,12 @@ class Filter(NamedTuple):
             few = (effective(found.log_weight) < _FEW).nonzero()[:, 0]
             if not len(few):
                 break
-            sight, habits, keys, minds = sight.rows(few), habits[few], keys[few], minds[few]
+            past, sight, minds = past.rows(few), sight.rows(few), minds[few]
+            habits, owner, keys = habits[few], owner[few], keys[few]
             before = self._moved(minds_of(before, few), keys, step, f"posterior-retry-{number}")
+            if step > 1:
+                until_then = Sight(*(entry[:-1] for entry in past))
+                before = self._rewalked(before, until_then, owner, keys, _SWEEPS + number)
             draws = _draw(keys, step, f"posterior-retry-walk-{number}", self.particles, self.task.agents)
             tried = advance(self.task, before, sight, habits.repeat_interleave(self.particles, 0), draws)
             found = pooled([minds_of(found, few), tried])

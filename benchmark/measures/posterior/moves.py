@@ -66,7 +66,7 @@ def fitting(task: Gathering, cloud: Cloud, group: tuple[int, ...], by: Tensor) -
         return boards, cloud.log_count, torch.ones_like(cloud.log_count)
     theirs, ours, moved = union(cloud.maps[:, others], 1), union(cloud.maps[:, members], 1), union(boards, 1)
     log_count = ways(task, moved | theirs)
-    refuse = entangled(ours, theirs) | entangled(moved, theirs) | _met(cloud.paths, members, others, by)
+    refuse = entangled(ours, theirs) | entangled(moved, theirs) | met(cloud.paths, members, others, by)
     ratio = (log_count - cloud.log_count).exp().clamp(max=1.0)
     return boards, log_count, ratio.masked_fill(refuse | (cloud.log_count == -math.inf), 0.0)
 
@@ -89,7 +89,7 @@ def entangled(ours: Tensor, theirs: Tensor) -> Tensor:
     return (both & ((ours[:, FOUND] ^ theirs[:, FOUND]) | ours[:, GONE] | theirs[:, GONE]) != 0).any(-1)
 
 
-def _met(paths: Tensor, members: list[int], others: list[int], by: Tensor) -> Tensor:
+def met(paths: Tensor, members: list[int], others: list[int], by: Tensor) -> Tensor:
     """Return bool ``[M]``: whether a member ever saw another agent or may have collided with it, shifted or not.
 
     Unseen, two collide only if they are two cells apart on a line and both stay where they are.
