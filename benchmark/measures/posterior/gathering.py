@@ -3,8 +3,8 @@
 No exact filter fits into a computer: everybody's walk is hidden, and what was seen along it is a map that matters for
 ever. This one converges to the exact one with the number of particles (see ``particles``); the tests hold it to the
 enumeration of small boards. It converges slowly where agents meet again after a while, which few particles foresee:
-with too few, beliefs late in an episode are too sure. Then their entropy is below the exact posterior's, and their negative
-log-likelihood above it, so that the two bracket the ceiling.
+with too few, beliefs late in an episode are too sure. Then their entropy is below the exact posterior's, and their
+negative log-likelihood above it, so that the two bracket the ceiling.
 
 Others are taken to act uniformly at random. An agent's own actions are told, so that it may follow any policy; but
 beside others who learn, this stays a filter for random ones: it misjudges how far they have come, not what they see.
