@@ -47,14 +47,14 @@ def test_baselines_and_leaderboard_do_not_know_each_other():
         assert "baselines" not in {name.split(".")[0] for name in imports(path)}, path
 
 
-def test_pettingzoo_is_met_in_one_file_only():
+def test_pettingzoo_and_minari_are_met_in_one_file_each():
     users = [
         path.name
         for package in ("benchmark", "baselines", "leaderboard")
         for path in modules(package)
-        if {name.split(".")[0] for name in imports(path)} & {"pettingzoo", "gymnasium"}
+        if {name.split(".")[0] for name in imports(path)} & {"pettingzoo", "gymnasium", "minari"}
     ]
-    assert users == ["parallel_env.py"]
+    assert users == ["parallel_env.py", "minari_format.py"]
 
 
 def test_training_imports_nothing_that_a_bare_gpu_image_lacks():

@@ -56,13 +56,27 @@ def tasks(
 def dataset(
     dataset_id: Annotated[str | None, typer.Argument(help="For instance oracle-random-v0; nothing lists all.")] = None,
     card: Annotated[Path | None, typer.Option(help="Write the data card to this Markdown file.")] = None,
+    minari: Annotated[
+        str | None,
+        typer.Option(metavar="SPLIT", help="Write this split (train, validation, test) as a Minari dataset."),
+    ] = None,
+    episodes: Annotated[int | None, typer.Option(min=1, help="With --minari: only the first so many.")] = None,
 ) -> None:
-    """Build an offline dataset (or open it from the cache), check it, and show its data card."""
+    """Build an offline dataset, or open it from the cache; show its data card, or write it for Minari."""
     from benchmark.episodes.card import data_card
     from benchmark.episodes.datasets import cache_folder, dataset_ids
 
     if dataset_id is None:
         console.print("\n".join(dataset_ids()), highlight=False)
+        return
+    if episodes is not None and minari is None:
+        raise ValueError("--episodes goes with --minari; the data card is of all episodes")
+    if minari is not None:
+        from leaderboard.minari_format import write_minari
+
+        with _progress(f"loading {dataset_id}") as step:
+            name, folder = write_minari(dataset_id, minari, episodes, progress=step)
+        console.print(f"written: {folder}\nread with: minari.load_dataset({name!r})", markup=False, highlight=False)
         return
     started = time.perf_counter()
     with _progress(f"loading {dataset_id}") as step:
