@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from baselines.hidden import Hidden
 from benchmark.episodes.rollout import Episodes
 from benchmark.measures.beliefs import prior
+from benchmark.measures.events import exit_seen, observed, oracle_spoke
 from benchmark.measures.posterior import exact_posterior
-from benchmark.tasks.escape_room import EXIT, EscapeRoom
+from benchmark.tasks.escape_room import EscapeRoom
 from benchmark.tasks.gathering import Gathering
 from benchmark.tasks.honeycomb import HoneyComb
 from benchmark.tasks.oracle import BOXES, SIZE, Oracle
@@ -50,11 +50,6 @@ def gate(task: Task, evidence: Evidence) -> list[Check]:
     return _GATES[kind](inner, evidence) if kind else nll_gate(inner, evidence)
 
 
-def observed(episodes: Episodes) -> Tensor:
-    """Return which observations were made before the end, bool ``[B, T + 1]``: those that somebody acts on."""
-    return pad(episodes.mask, (0, 1), value=False)
-
-
 def oracle_gate(task: Task, evidence: Evidence) -> list[Check]:
     """After the oracle has spoken its box is known; before, all boxes that have not been tried are as likely.
 
@@ -66,7 +61,7 @@ def oracle_gate(task: Task, evidence: Evidence) -> list[Check]:
     mean, std = (evidence.vectors[..., start : start + 2] * unit for start in (0, 2))
     boxes = torch.tensor(BOXES) / (SIZE - 1)
     posterior = recall(task, episodes)[0].exp()  # [B, T + 1, N, boxes]
-    spoken = (episodes.observations[..., task.observation_layout.slices["hint"]] >= 0).all(-1).cummax(1).values
+    spoken = oracle_spoke(task, episodes)
     possible = (posterior > 0).sum(-1)
     running = observed(episodes)[..., None]
     even, tried = (running & ~spoken & condition for condition in (possible == 3, possible < 3))
@@ -90,8 +85,7 @@ def escape_room_gate(task: Task, evidence: Evidence) -> list[Check]:
     """Who has seen the exit knows its column to a cell; the prior is off by 2.5. Source: specification, 7.2."""
     hidden = Hidden(task.hidden_variables)
     episodes = evidence.episodes
-    room = episodes.observations[..., task.observation_layout.slices["room"]]
-    seen = (room == EXIT).any(-1).cummax(1).values & observed(episodes)[..., None]
+    seen = exit_seen(task, episodes) & observed(episodes)[..., None]
     index = [variable.name for variable in task.hidden_variables].index("exit")
     place = hidden.coordinates[index].places[episodes.hidden[:, :, index]][..., 1]  # [B, T + 1]
     column = evidence.vectors[..., 2 * index + 1]
