@@ -17,6 +17,7 @@ import pandas as pd
 
 from benchmark.harness.submission import ManifestError, find_submission
 from benchmark.harness.suites import Suite
+from benchmark.harness.variant import split_variant
 from benchmark.measures.references import Reference, reference
 from benchmark.tasks.registry import spec
 from leaderboard.record import FinishedRun, RunRecord
@@ -91,8 +92,8 @@ class Board:
         return replace(self, family=family)
 
     def is_ranked(self, submission: str) -> bool:
-        """Whether the submission competes, or stands there for scale."""
-        return UNRANKED_INFORMATION not in self.information.get(submission, ())
+        """Whether the submission competes, or stands there for scale; variants do not."""
+        return not split_variant(submission)[1] and UNRANKED_INFORMATION not in self.information.get(submission, ())
 
 
 def make_board(suite: Suite, records: Iterable[RunRecord], search: Sequence[Path]) -> Board:

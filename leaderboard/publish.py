@@ -5,6 +5,7 @@ from pathlib import Path
 
 from benchmark.harness.record import atomic_write
 from benchmark.harness.submission import MANIFEST, Submission
+from benchmark.harness.variant import split_variant
 from leaderboard.record import FinishedRun
 from leaderboard.submission import SubmissionError, check_manifest, merge, read_records, refuse, write_records
 from leaderboard.validate import MOST_BYTES_OF_TEXT, RESULTS, Report, check_content
@@ -23,7 +24,7 @@ def publish(
     Records that are already published there are kept; nothing is written if ``penumbra validate`` would refuse it.
 
     Args:
-        submission: whose records to take; those of others are left alone.
+        submission: whose records to take, those of its variants too; others' are left alone.
         sources: folders or files of records.
         target: the folder of all submissions.
         failed: publish failed runs too; a board counts them as collapsed.
@@ -38,16 +39,16 @@ def publish(
     check_manifest(submission.folder / MANIFEST)
     folder = target / submission.name
     path = folder / RESULTS
-    found = [record for source in sources for record in read_records(source)]
+    found = [record for source in sources for record in read_records(source, variants=True)]
     mine = [
         record
         for record in found
-        if record.submission == submission.name and (failed or isinstance(record, FinishedRun))
+        if split_variant(record.submission)[0] == submission.name and (failed or isinstance(record, FinishedRun))
     ]
     if not mine:
         names = sorted({record.submission for record in found})
         raise SubmissionError(f"no finished record of {submission.name!r} in the sources; they hold: {names}")
-    published = read_records(path) if path.exists() else []
+    published = read_records(path, variants=True) if path.exists() else []
     known = {record.digest for record in published}
     new = [record for record in mine if record.digest not in known]
     together = [*published, *new]

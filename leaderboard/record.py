@@ -13,9 +13,11 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, PrivateAttr, f
 
 from benchmark.harness.record import SCHEMA_VERSION
 from benchmark.harness.suites import FINAL_MARKS, MARKS
+from benchmark.harness.variant import VARIANT, same, split_variant
 from benchmark.tasks.registry import spec
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9+_-][A-Za-z0-9+_.-]*$", max_length=64)]
+Who = Annotated[str, Field(pattern=rf"^[A-Za-z0-9+_-][A-Za-z0-9+_.-]{{0,63}}{VARIANT}$", max_length=200)]
 Text = Annotated[str, Field(max_length=500)]
 Count = Annotated[int, Field(ge=0, le=10**15)]
 Time = Annotated[float, Field(ge=0)]
@@ -30,11 +32,13 @@ Facts = Annotated[dict[Text, Scalar | Annotated[list[Scalar], Field(max_length=2
 _TOLERANCE = 1e-6
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """Exact types, known keys, finite numbers."""
+
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Returns(_Strict):
+class Returns(Strict):
     """A summary of evaluation returns."""
 
     mean: float
@@ -51,7 +55,7 @@ class Returns(_Strict):
         return self
 
 
-class Mark(_Strict):
+class Mark(Strict):
     """One evaluation during training; counts and seconds are those of training so far."""
 
     share: Share
@@ -64,7 +68,7 @@ class Mark(_Strict):
     noisy: Returns
 
 
-class BeliefScore(_Strict):
+class BeliefScore(Strict):
     """How well hidden variables are reconstructed, beside a prior that sees nothing; nll in nats, errors in cells."""
 
     accuracy: Share
@@ -77,7 +81,7 @@ class BeliefScore(_Strict):
     mode_error: Time | None = None
 
 
-class Reliability(_Strict):
+class Reliability(Strict):
     """How often beliefs are right, by how likely they hold what they believe most; null where nobody was that sure."""
 
     share: Column
@@ -90,7 +94,7 @@ class Reliability(_Strict):
         return self
 
 
-class History(_Strict):
+class History(Strict):
     """Belief scores against history length, binned from each of ``steps`` to before the next; null without data."""
 
     steps: Annotated[list[Count], Field(min_length=2, max_length=50)]
@@ -116,20 +120,32 @@ class Beliefs(BeliefScore):
     history: History | None = None
 
 
-class Seconds(_Strict):
-    """Wall-clock time of the group of runs that were trained together."""
+class Seconds(Strict):
+    """Wall-clock time of the group of runs that were trained together; start-up and pre-training are part of training.
+
+    Records made before these phases were told apart lack them.
+    """
 
     training: Time
+    startup: Time | None = None
+    pretraining: Time | None = None
     evaluation: Time
     total: Time
 
+    @model_validator(mode="after")
+    def _parts(self) -> "Seconds":
+        parts = (self.startup or 0.0) + (self.pretraining or 0.0)
+        if parts > self.training + 0.002:  # written to the millisecond
+            raise ValueError(f"training={self.training} must not be less than its startup and pretraining, {parts:.3f}")
+        return self
 
-class _Run(_Strict):
+
+class _Run(Strict):
     """What finished and failed runs have in common."""
 
     schema_version: int
     digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    submission: Name
+    submission: Who  # or a variant of it, such as "belief-i2q:samples=5"
     task_id: Annotated[str, Field(max_length=200)]
     suite: Name
     seed: Annotated[int, Field(ge=0, lt=2**31)]
@@ -167,6 +183,15 @@ class _Run(_Strict):
     def _moment(cls, value: str) -> str:
         datetime.fromisoformat(value)
         return value
+
+    @model_validator(mode="after")
+    def _as_named(self) -> "_Run":
+        for key, value in split_variant(self.submission)[1].items():
+            if not same(self.config.get(key), value):
+                raise ValueError(
+                    f"config.{key}={self.config.get(key)!r} must be {value!r}, as submission={self.submission!r} says"
+                )
+        return self
 
 
 class FinishedRun(_Run):

@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmark.harness.submission import Submission
 from benchmark.harness.suites import get_suite
+from benchmark.harness.variant import split_variant
 from leaderboard.record import FinishedRun, RunRecord
 from leaderboard.submission import SubmissionError, where
 
@@ -57,7 +58,13 @@ def rerun(
     chosen = generator.permutation(len(finished))[:count]
     for record in (finished[place] for place in sorted(chosen)):
         seeds = _group(record, finished)
-        job = Job(manifest, get_suite(record.suite), record.task_id, seeds, device)
+        job = Job(
+            manifest.variant(split_variant(record.submission)[1]),
+            get_suite(record.suite),
+            record.task_id,
+            seeds,
+            device,
+        )
         name = f"{where(record)}: {record.task_id} seed {record.seed}"
         try:
             again = next(new for new in trainer(job, seeds, _silent) if new["seed"] == record.seed)
@@ -73,8 +80,8 @@ def _silent(share: float, mean: float) -> None:
 
 def _group(record: FinishedRun, records: Sequence[FinishedRun]) -> tuple[int, ...]:
     """Return the seeds that were trained together with a record: they share the time it took."""
-    key = (record.suite, record.task_id, record.created, record.seconds)
-    together = [r.seed for r in records if (r.suite, r.task_id, r.created, r.seconds) == key]
+    key = (record.submission, record.suite, record.task_id, record.created, record.seconds)
+    together = [r.seed for r in records if (r.submission, r.suite, r.task_id, r.created, r.seconds) == key]
     return tuple(sorted(together)) if len(together) == record.stacked_runs else (record.seed,)
 
 
@@ -107,8 +114,8 @@ def _tolerance(record: FinishedRun, again: dict, finished: Sequence[FinishedRun]
     from benchmark.measures.references import reference
 
     # The run in doubt does not widen its own tolerance.
-    cell = (record.suite, record.task_id)
-    others = [r.final_return for r in finished if (r.suite, r.task_id) == cell and r.seed != record.seed]
+    cell = (record.submission, record.suite, record.task_id)
+    others = [r.final_return for r in finished if (r.submission, r.suite, r.task_id) == cell and r.seed != record.seed]
     spread = float(np.std(others, ddof=1)) if len(others) > 1 else again["marks"][-1]["greedy"]["deviation"]
     try:
         scale = reference(record.task_id)

@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from benchmark.harness.record import atomic_write, digest
 from benchmark.harness.submission import Submission, read_manifest
 from benchmark.harness.suites import Suite
+from benchmark.harness.variant import split_variant
 from benchmark.tasks.registry import did_you_mean
 from leaderboard import record as schema
 from leaderboard.record import FinishedRun, RunRecord
@@ -67,8 +68,12 @@ def check_manifest(path: Path) -> Submission:
     return manifest
 
 
-def read_records(path: Path) -> list[RunRecord]:
+def read_records(path: Path, *, variants: bool = False) -> list[RunRecord]:
     """Read the records of a ``.jsonl`` file (one to a line), a ``.json`` file, or a folder of such files.
+
+    Args:
+        path: of the file or folder.
+        variants: return those of variants too; else they are checked and left out, as they compete with nobody.
 
     Raises:
         SubmissionError: listing every record that is not what it should be.
@@ -85,7 +90,7 @@ def read_records(path: Path) -> list[RunRecord]:
     if not files or not (records or problems):
         problems.append(f"{path}: holds no records; expected lines of .jsonl files, or .json files")
     refuse(problems)
-    return records
+    return records if variants else [record for record in records if not split_variant(record.submission)[1]]
 
 
 def parse_record(text: str | bytes, source: str = "record") -> RunRecord:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmark.harness.submission import MANIFEST, MOST_BYTES, Submission
 from benchmark.harness.suites import SUITES, get_suite
+from benchmark.harness.variant import same, split_variant
 from benchmark.tasks.registry import did_you_mean, make_task, spec, task_ids
 from leaderboard.plausible import implausible
 from leaderboard.record import FinishedRun, RunRecord
@@ -54,7 +55,7 @@ def validate(folder: Path) -> Report:
     except SubmissionError as error:
         report.errors += str(error).splitlines()
     try:
-        report.records = read_records(folder / RESULTS)
+        report.records = read_records(folder / RESULTS, variants=True)
     except SubmissionError as error:
         report.errors += str(error).splitlines()
     if report.manifest is not None and report.records:
@@ -112,8 +113,9 @@ def _files(folder: Path) -> list[str]:
 def _rules(manifest: Submission, record: RunRecord) -> list[str]:
     """Say what a record must have in common with its manifest, its suite and the registered tasks."""
     problems = []
-    if record.submission != manifest.name:
-        problems.append(f"submission={record.submission!r} must be {manifest.name!r}, as in {MANIFEST}")
+    name, changes = split_variant(record.submission)
+    if name != manifest.name:
+        problems.append(f"submission={record.submission!r} must be {manifest.name!r}, as in {MANIFEST}, or a variant")
     try:
         get_suite(record.suite)
     except ValueError as error:
@@ -129,9 +131,10 @@ def _rules(manifest: Submission, record: RunRecord) -> list[str]:
             problems.append(str(error))
     if not manifest.applies_to(record.task_id):
         problems.append(f"task_id={record.task_id!r} must match tasks={list(manifest.tasks)} of {MANIFEST}")
-    for key in sorted(record.config.keys() | manifest.parameters.keys()):
-        mine, said = record.config.get(key), manifest.parameters.get(key)
-        if mine != said or isinstance(mine, bool) != isinstance(said, bool):
+    parameters = {**manifest.parameters, **changes}
+    for key in sorted(record.config.keys() | parameters.keys()):
+        mine, said = record.config.get(key), parameters.get(key)
+        if not same(mine, said):
             problems.append(f"config.{key}={shorten(mine)} must be {shorten(said)}, as in {MANIFEST}")
     if isinstance(record, FinishedRun) and record.stacked_runs > 1 and not manifest.stacked:
         problems.append(f"stacked_runs={record.stacked_runs} must be 1: stacked=false in {MANIFEST}")
@@ -149,7 +152,7 @@ def _remarks(records: Sequence[RunRecord]) -> list[str]:
         ours = [record for record in records if record.suite == suite.name]
         if not ours:
             continue
-        there = {(record.task_id, record.seed) for record in ours}
+        there = {(record.task_id, record.seed) for record in ours if not split_variant(record.submission)[1]}
         ranked = [task_id for task_id in suite.tasks if spec(task_id).ranked]
         for task_id in ranked:
             lacking = [seed for seed in range(suite.runs) if (task_id, seed) not in there]
@@ -160,8 +163,10 @@ def _remarks(records: Sequence[RunRecord]) -> list[str]:
                 )
         for record in ours:
             if isinstance(record, FinishedRun):
-                counted = record.task_id in ranked and record.seed < suite.runs
-                why = "" if counted else "does not count in the ranking: beyond the suite's tasks or seeds"
+                plain = not split_variant(record.submission)[1]
+                counted = plain and record.task_id in ranked and record.seed < suite.runs
+                beyond = "beyond the suite's tasks or seeds" if plain else "a variant"
+                why = "" if counted else f"does not count in the ranking: {beyond}"
             else:
                 why = f"failed ({shorten(record.error)}) and counts as a collapse"
             if why:

@@ -6,11 +6,12 @@ submissions by this door only; the reference baselines come in through it like e
 
 import fnmatch
 import importlib
+import inspect
 import math
 import re
 import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import entry_points
 from importlib.resources import files
@@ -19,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from benchmark.harness.protocol import Learner
+from benchmark.harness.variant import same, split_variant, variant_name
 from benchmark.tasks.registry import did_you_mean
 
 ENTRY_POINT_GROUP = "penumbra.submissions"
@@ -69,8 +71,34 @@ class Submission:
         return any(fnmatch.fnmatchcase(task_id, pattern) for pattern in self.tasks)
 
     def with_parameters(self, changes: Mapping[str, Any]) -> "Submission":
-        """Return the submission with some parameters changed."""
+        """Return the submission with some parameters changed, under its old name: see ``variant``."""
         return replace(self, parameters={**self.parameters, **changes})
+
+    def variant(self, changes: Mapping[str, Any]) -> "Submission":
+        """Return the variant with some parameters changed; itself if all of them are what the manifest says.
+
+        Raises:
+            ValueError: if a change cannot be written into a name.
+        """
+        base, before = split_variant(self.name)
+        new = {key: value for key, value in changes.items() if not same(value, self.parameters.get(key))}
+        return replace(self.with_parameters(new), name=variant_name(base, before | new))
+
+    def value_of(self, parameter: str) -> Any:
+        """Return what a parameter is set to: by the manifest, or else by the learner's default.
+
+        Raises:
+            ManifestError: if the learner has no such parameter, or no default for it.
+        """
+        if parameter in self.parameters:
+            return self.parameters[parameter]
+        known = {name: entry.default for name, entry in inspect.signature(self._factory()).parameters.items()}
+        if known.get(parameter, inspect.Parameter.empty) is inspect.Parameter.empty:
+            raise ManifestError(
+                f"{self.name}: parameter={parameter!r} is unknown{did_you_mean(parameter, known)}; "
+                f"allowed: {', '.join(known) or 'none'}"
+            )
+        return known[parameter]
 
     def build(self) -> Learner:
         """Import the entry point and construct the learner.
@@ -78,18 +106,20 @@ class Submission:
         Raises:
             ManifestError: if it cannot be imported, takes other parameters, or has no ``train``.
         """
-        module_name, _, attribute = self.entry_point.partition(":")
         try:
-            factory = getattr(self._module(module_name), attribute)
-        except (ImportError, AttributeError) as error:
-            raise ManifestError(f"{self.name}: entry_point={self.entry_point!r} cannot be imported: {error}") from error
-        try:
-            learner = factory(**self.parameters)
+            learner = self._factory()(**self.parameters)
         except TypeError as error:
             raise ManifestError(f"{self.name}: parameters do not fit {self.entry_point!r}: {error}") from error
         if not isinstance(learner, Learner):
             raise ManifestError(f"{self.name}: entry_point={self.entry_point!r} has no method train(setting)")
         return learner
+
+    def _factory(self) -> Callable[..., Any]:
+        module_name, _, attribute = self.entry_point.partition(":")
+        try:
+            return getattr(self._module(module_name), attribute)
+        except (ImportError, AttributeError) as error:
+            raise ManifestError(f"{self.name}: entry_point={self.entry_point!r} cannot be imported: {error}") from error
 
     def _module(self, name: str) -> ModuleType:
         local = None if self.folder is None else self.folder / f"{name}.py"
@@ -104,11 +134,14 @@ class Submission:
 
 
 def find_submission(name: str, search: Sequence[Path] = ()) -> Submission:
-    """Find a submission by path, by name in the search folders, or by installed entry point.
+    """Find a submission by path, by name in the search folders, or by installed entry point; or a variant of one.
 
     Raises:
-        ManifestError: if there is none, or its manifest is broken.
+        ManifestError: if there is none, its manifest is broken, or its changes are.
     """
+    base, changes = split_variant(name)
+    if changes:
+        return find_submission(base, search).variant(changes)
     if (Path(name) / MANIFEST).is_file():
         return read_manifest(Path(name) / MANIFEST)
     known: dict[str, Path] = {

@@ -1,10 +1,9 @@
 """``penumbra run``: train submissions."""
 
-import json
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -32,7 +31,10 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Folder of the records; default: results/<suite>.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ... or auto.")] = "auto",
     parameters: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a parameter of the submission.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Change a parameter: trains the variant NAME:parameter=value."
+        ),
     ] = None,
     contain: Annotated[
         bool, typer.Option(help="Train in a process of its own: a crash, a hang or memory hunger costs its cell only.")
@@ -59,13 +61,14 @@ def run(
     from benchmark.harness.runner import Job
     from benchmark.harness.submission import find_submission
     from benchmark.harness.suites import get_suite
+    from benchmark.harness.variant import parse_change
 
     chosen_suite = get_suite(suite)
     folder = out or Path("results") / suite
-    changes = dict(_parameter(text) for text in parameters or ())
+    changes = dict(parse_change(text) for text in parameters or ())
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    found = [find_submission(name, [SUBMISSIONS]).with_parameters(changes) for name in submissions]
+    found = [find_submission(name, [SUBMISSIONS]).variant(changes) for name in submissions]
     seeds = tuple(range(runs or chosen_suite.runs))
     jobs = [
         Job(submission, chosen_suite, task_id, seeds, device)
@@ -120,13 +123,3 @@ def _run_on_cluster(
         for number, records in enumerate(run_jobs(jobs, folder, cluster, report), 1):
             status.update(f"{number} of {len(jobs)} jobs done")
             yield records
-
-
-def _parameter(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError(f"--set {text!r} must have the form NAME=VALUE")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value

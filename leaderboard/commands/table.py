@@ -11,7 +11,8 @@ from leaderboard.commands.terminal import SUBMISSIONS, console, tell
 
 def table(
     folders: Annotated[
-        list[Path] | None, typer.Argument(help="Folders or files of records; default: the published results.")
+        list[Path] | None,
+        typer.Argument(help="Folders or files of records; default: the published results, without variants."),
     ] = None,
     suite: Annotated[str, typer.Option(help="Which suite's records to rank.")] = "quick",
     family: Annotated[str | None, typer.Option(help="Only this family's tasks.")] = None,
@@ -26,7 +27,7 @@ def table(
     from leaderboard.report import report
     from leaderboard.submission import read_records
 
-    records = [record for folder in folders or [SUBMISSIONS] for record in read_records(folder)]
+    records = [record for folder in folders or [SUBMISSIONS] for record in read_records(folder, variants=bool(folders))]
     board = make_board(get_suite(suite), records, [SUBMISSIONS])
     board = board.of_family(family) if family else board
     tables = report(frame(records, board), board)[: 1 if brief else None]
