@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from benchmark.episodes.policy import ConstantPolicy, RandomPolicy
+from benchmark.episodes.rollout import rollout
 from benchmark.harness.protocol import BudgetExceeded, Setting
 from benchmark.tasks.registry import make_task
-from benchmark.tasks.streams import namespace_of
+from benchmark.tasks.streams import episode_keys, namespace_of
 
 TASK = make_task("oracle-v0")
 PLAYER = RandomPolicy(2, 9)
@@ -63,3 +64,38 @@ def test_only_training_splits_are_handed_out():
     with pytest.raises(ValueError, match="split='test' is not for training; allowed: train, validation"):
         setting.dataset("test")
     assert asked == ["validation"]
+
+
+def test_phases_part_at_the_first_dataset_and_at_the_first_episode(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("benchmark.measures.clock.time.perf_counter", lambda: now[0])
+    data = RandomPolicy(TASK.agents, len(TASK.action_names))
+    setting = Setting(
+        "oracle-v0", TASK, (0,), 10, dataset=lambda split: rollout(TASK, data, episode_keys("user", 0, 1))
+    )
+    with setting.clock:
+        now[0] = 2.0
+        setting.dataset("train")
+        now[0] = 5.0
+        setting.dataset("validation")
+    now[0] = 100.0  # while the clock stands
+    with setting.clock:
+        now[0] = 101.5
+        setting.rollout(data, 1)
+        now[0] = 110.0
+        setting.rollout(data, 1)
+    assert setting.clock.seconds == 15.0
+    assert setting.phases == {"startup": 2.0, "pretraining": 4.5}
+
+
+def test_without_a_dataset_there_is_no_pretraining(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("benchmark.measures.clock.time.perf_counter", lambda: now[0])
+    setting = Setting("oracle-v0", TASK, (0,), 10)
+    with setting.clock:
+        now[0] = 3.0
+    assert setting.phases == {"startup": 3.0, "pretraining": 0.0}  # no episode yet: all was start-up
+    with setting.clock:
+        setting.rollout(RandomPolicy(TASK.agents, len(TASK.action_names)), 1)
+        now[0] = 9.0
+    assert setting.phases == {"startup": 3.0, "pretraining": 0.0}

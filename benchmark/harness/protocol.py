@@ -18,6 +18,7 @@ from torch import Tensor
 
 from benchmark.episodes.policy import Policy
 from benchmark.episodes.rollout import Episodes, rollout
+from benchmark.measures.clock import Clock
 from benchmark.tasks.streams import episode_keys
 from benchmark.tasks.task import Task
 
@@ -60,6 +61,8 @@ class Setting:
         self.env_steps = [0] * len(seeds)
         self.updates = 0
         self.notes: list[dict[str, Any]] = [{} for _ in seeds]
+        self.clock = Clock(device)  # the harness starts and stops it
+        self._began: dict[str, float] = {}
         self._dataset = dataset
 
     @property
@@ -76,6 +79,13 @@ class Setting:
     def progress(self) -> float:
         """Share of the budget used, 0 to 1: for schedules."""
         return self.episodes_used / self.budget if self.budget else 1.0
+
+    @property
+    def phases(self) -> dict[str, float]:
+        """Seconds of training before the first episode: ``startup``, then ``pretraining`` from the first dataset on."""
+        first_episode = self._began.get("training", self.clock.read())
+        startup = min(first_episode, self._began.get("pretraining", first_episode))
+        return {"startup": startup, "pretraining": first_episode - startup}
 
     def rollout(self, policy: Policy, episodes: int) -> Episodes:
         """Play new training episodes, charged to the budget.
@@ -108,6 +118,10 @@ class Setting:
         """
         return self._charge(1)
 
+    def _begin(self, phase: str) -> None:
+        if phase not in self._began:
+            self._began[phase] = self.clock.read()
+
     def _charge(self, episodes: int) -> Tensor:
         """Take so many of each run's training episodes off the budget; returns their keys, run-major."""
         if episodes > self.remaining:
@@ -115,6 +129,7 @@ class Setting:
                 f"rollout: episodes={episodes} exceed the budget of {self.budget} training episodes per run; "
                 f"{self.episodes_used} are used and {self.remaining} remain"
             )
+        self._begin("training")
         start = self.episodes_used
         self.episodes_used += episodes
         return torch.cat(
@@ -131,6 +146,7 @@ class Setting:
             raise ValueError(f"dataset: task_id={self.task_id!r} has no offline dataset")
         if split not in ("train", "validation"):
             raise ValueError(f"dataset: split={split!r} is not for training; allowed: train, validation")
+        self._begin("pretraining")
         return self._dataset(split).to(self.device)
 
     def count_updates(self, count: int) -> None:

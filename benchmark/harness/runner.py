@@ -166,8 +166,8 @@ def _failure(job: Job, seed: int, error: str, trace: str) -> Record:
 class _Curve:
     """The evaluations of one training, mark by mark."""
 
-    def __init__(self, job: Job, setting: Setting, training: Clock) -> None:
-        self.job, self.setting, self.training = job, setting, training
+    def __init__(self, job: Job, setting: Setting) -> None:
+        self.job, self.setting = job, setting
         self.evaluating = Clock(job.device)
         self.pending = list(range(MARKS + 1))
         self.marks: list[list[Record]] = [[] for _ in setting.seeds]
@@ -193,7 +193,7 @@ class _Curve:
                         "env_steps": setting.env_steps[run],
                         "agent_steps": setting.env_steps[run] * setting.task.agents,
                         "updates": setting.updates,
-                        "seconds": round(self.training.seconds, 3),
+                        "seconds": round(setting.clock.seconds, 3),
                         "greedy": summary(self.last.greedy[run, place].tolist()),
                         "noisy": summary(self.last.noisy[run, place].tolist()),
                     }
@@ -201,8 +201,16 @@ class _Curve:
         self.pending = [mark for mark in self.pending if mark not in marks]
 
 
-def train(job: Job, seeds: tuple[int, ...], progress: Progress = _silent) -> list[Record]:
+def train(
+    job: Job, seeds: tuple[int, ...], progress: Progress = _silent, *, score_beliefs: bool = True
+) -> list[Record]:
     """Train the runs of one group together and return their records, without writing them.
+
+    Args:
+        job: what to train.
+        seeds: of the runs in the group.
+        progress: hears how far it is.
+        score_beliefs: whether to score the beliefs of a policy that has some.
 
     Raises:
         Exception: whatever the submission raises; ``PolicyError`` or ``BudgetExceeded`` if it breaks its contract.
@@ -213,13 +221,12 @@ def train(job: Job, seeds: tuple[int, ...], progress: Progress = _silent) -> lis
         task, dataset_id = make_task(job.task_id), dataset_for(job.task_id)
         load = (lambda split: load_dataset(dataset_id, split)) if dataset_id else None
         setting = Setting(job.task_id, task, seeds, job.suite.budget(job.task_id), job.device, load)
-        training = Clock(job.device)
-        curve = _Curve(job, setting, training)
-        with training:
+        curve = _Curve(job, setting)
+        with setting.clock:
             policies = iter(job.submission.build().train(setting))
         policy: Policy | None = None
         while True:
-            with training:
+            with setting.clock:
                 latest = next(policies, None)
             if latest is None:
                 break
@@ -231,10 +238,11 @@ def train(job: Job, seeds: tuple[int, ...], progress: Progress = _silent) -> lis
         if policy is None:
             raise ValueError("train: the generator ended without yielding a policy")
         curve.evaluate(policy, curve.pending)
-        beliefs = _beliefs(job, setting, policy, dataset_id)
+        beliefs = _beliefs(job, setting, policy, dataset_id) if score_beliefs else None
     assert curve.last is not None
     seconds = {
-        "training": round(training.seconds, 3),
+        "training": round(setting.clock.seconds, 3),
+        **{phase: round(seconds, 3) for phase, seconds in setting.phases.items()},
         "evaluation": round(curve.evaluating.seconds, 3),
         "total": round(started.seconds, 3),
     }

@@ -5,10 +5,8 @@ import platform
 import resource
 import subprocess
 import sys
-import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -75,8 +73,8 @@ def accelerator_state(device: torch.device | str = "cuda") -> dict[str, Any]:
 
     Returns:
         Name, driver, slice (MIG), clocks in MHz, power cap in W, utilisation in percent, and how many other
-        processes compute on it; empty where the package ``nvidia-ml-py`` is not installed or the device is no GPU.
-        What the driver does not tell is left out.
+        processes compute on it; empty where the package ``nvidia-ml-py`` is not installed, the device is no GPU or the
+        library does not know it. What the driver does not tell is left out.
     """
     device = torch.device(device)
     if device.type != "cuda":
@@ -90,7 +88,9 @@ def accelerator_state(device: torch.device | str = "cuda") -> dict[str, Any]:
     except pynvml.NVMLError:
         return {}
     try:
-        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
+        handle = _handle(pynvml, device)
+        if handle is None:
+            return {}
         ask = {
             "accelerator": lambda: pynvml.nvmlDeviceGetName(handle),
             "driver": lambda: pynvml.nvmlSystemGetDriverVersion(),
@@ -99,8 +99,9 @@ def accelerator_state(device: torch.device | str = "cuda") -> dict[str, Any]:
             "clock_memory_mhz": lambda: pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_MEM),
             "power_cap_w": lambda: pynvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000,
             "utilisation_percent": lambda: pynvml.nvmlDeviceGetUtilizationRates(handle).gpu,
-            "other_processes": lambda: sum(
-                process.pid != os.getpid() for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+            # One of them is this process, though in a container the library may know it by another number.
+            "other_processes": lambda: max(
+                0, len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle)) - torch.cuda.is_initialized()
             ),
         }
         state: dict[str, Any] = {}
@@ -114,57 +115,15 @@ def accelerator_state(device: torch.device | str = "cuda") -> dict[str, Any]:
         pynvml.nvmlShutdown()
 
 
-def _busy_seconds() -> float | None:
-    """Return the processor seconds that everybody together has used since the machine started, if it tells."""
-    try:
-        first = Path("/proc/stat").read_text().split("\n", 1)[0].split()
-    except OSError:
-        return None
-    user, nice, system, _idle, _wait, interrupt, soft, steal = map(int, first[1:9])
-    return (user + nice + system + interrupt + soft + steal) / os.sysconf("SC_CLK_TCK")
-
-
-def _own_seconds() -> float:
-    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
-
-
-class Watch:
-    """See who else is at work during ``with watch:``.
-
-    Attributes:
-        seconds: how long it took.
-        others: processor cores that other processes kept busy on average, or None where the system does not tell.
-        neighbours: other processes on the GPU at the end, or None where that is not known.
-    """
-
-    def __init__(self, device: torch.device | str = "cpu") -> None:
-        self.device = torch.device(device)
-        self.seconds = 0.0
-        self.others: float | None = None
-        self.neighbours: int | None = None
-
-    def __enter__(self) -> "Watch":
-        """Start watching."""
-        self._started = time.perf_counter(), _busy_seconds(), _own_seconds()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop watching."""
-        began, busy_before, own_before = self._started
-        self.seconds = time.perf_counter() - began
-        busy = _busy_seconds()
-        if busy is not None and busy_before is not None:
-            self.others = max(0.0, (busy - busy_before - (_own_seconds() - own_before)) / self.seconds)
-        self.neighbours = accelerator_state(self.device).get("other_processes")
-
-    @property
-    def crowded(self) -> bool:
-        """Whether others took what this process could have used: a tenth of a core too many, or a share of the GPU."""
-        wanted = torch.get_num_threads() + (self.others or 0.0)
-        return bool(self.neighbours) or wanted > (os.cpu_count() or 1) + 0.1
+def _handle(pynvml: Any, device: torch.device) -> Any:
+    """Return the library's handle of a GPU or of a slice of one, None if it knows neither."""
+    uuid = torch.cuda.get_device_properties(device).uuid
+    for kind in ("GPU", "MIG"):
+        try:
+            return pynvml.nvmlDeviceGetHandleByUUID(f"{kind}-{uuid}")
+        except pynvml.NVMLError:
+            continue
+    return None
 
 
 def peak_memory(device: torch.device | str = "cpu") -> dict[str, float]:
