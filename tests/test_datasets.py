@@ -54,6 +54,9 @@ def test_every_built_in_task_has_a_dataset_and_it_is_found_again():
         assert dataset(name).task_id == task_id
     assert dataset_for("oracle-v0") == ORACLE
     assert dataset_for("oracle-v0:slip=0.1") == ORACLE
+    # Whoever sees other things has other histories.
+    assert dataset_for("gathering-v0:view=2,slip=0.1") == "gathering-random-v0:view=2"
+    assert dataset("escape-room-random-v0:view=1").task() == EscapeRoom(random_start=True, view_radius=1)
     assert dataset("organization-circle-33-random-v0").task_id == "organization-circle-33-v0"
 
 

@@ -131,6 +131,27 @@ def test_an_agent_covers_what_it_stands_on_and_sees_others_within_two_cells():
     assert TASK.observe(far)[0, 0, 100:].tolist() == [6, 6, 9, 6]
 
 
+@pytest.mark.parametrize(
+    ("radius", "first", "second"),
+    [
+        (1, {(2, 3): 2, (3, 3): 4}, {(8, 6): 4, (9, 6): 3}),
+        (5, {(2, 3): 2, (3, 3): 4, (3, 5): 1, (8, 6): 4}, {(3, 3): 4, (3, 5): 1, (8, 6): 4, (9, 6): 3}),
+        (9, *[{(2, 3): 2, (3, 3): 4, (3, 5): 1, (8, 6): 4, (9, 6): 3}] * 2),
+    ],
+)
+def test_an_agent_sees_as_far_as_its_view_reaches(radius, first, second):
+    task = EscapeRoom(view_radius=radius)
+    rooms = task.observation_layout.unpack(task.observe(room(LEAVING))[0])["room"].to(torch.int64)
+    assert [{CELLS[i]: v for i, v in enumerate(each.tolist()) if v} for each in rooms] == [first, second]
+    assert len(task.picture(room(LEAVING)).seen[0]) == (min(radius, 3) + 1 + min(radius, 6)) ** 2
+
+
+@pytest.mark.parametrize("radius", [0, 10])
+def test_a_view_beyond_the_room_is_refused(radius):
+    with pytest.raises(ValueError, match=f"view_radius={radius} is outside 1 to 9"):
+        EscapeRoom(view_radius=radius)
+
+
 def test_hidden_values_are_the_sorted_keys_the_exit_and_what_is_collected():
     names = [variable.name for variable in TASK.hidden_variables]
     assert names == ["key_1", "key_2", "exit", "collected_1", "collected_2"]
@@ -247,7 +268,7 @@ def test_an_episode_alone_is_the_one_among_a_thousand():
         assert torch.equal(ANYWHERE.observe(alone)[0], ANYWHERE.observe(everybody)[617])
 
 
-@pytest.mark.parametrize("task", [TASK, ANYWHERE])
+@pytest.mark.parametrize("task", [TASK, ANYWHERE, EscapeRoom(view_radius=1), EscapeRoom(view_radius=9)])
 def test_contract(task):
     check_task(task)
 

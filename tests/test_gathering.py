@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -129,6 +131,30 @@ def test_everybody_sees_the_patches_of_all():
     assert drawn(patches["patch_2"]) == [[0, 0, -1], [0, 0, -1], [-1, -1, -1]]
 
 
+def test_a_wider_view_shows_larger_patches():
+    task, state = board("""
+        0 1 . .
+        . * . .
+        . . . .
+        . . . 2
+    """)
+    wide = replace(task, view_radius=2)
+    seen = wide.observation_layout.unpack(wide.observe(state)[0, 0])
+    assert {name: len(values) for name, values in seen.items()} == {"patch_0": 25, "patch_1": 25, "patch_2": 25}
+    patches = {name: values.to(torch.int64).unflatten(0, (5, 5)).T.flip(0).tolist() for name, values in seen.items()}
+    out = [-1] * 5
+    assert patches["patch_0"] == [out, out, [-1, -1, 0, 2, 0], [-1, -1, 0, 1, 0], [-1, -1, 0, 0, 0]]
+    assert patches["patch_2"] == [[1, 0, 0, -1, -1], [0, 0, 0, -1, -1], [0, 0, 0, -1, -1], out, out]
+    assert wide.draw(state).split("\n")[1:5] == ["| 0 1 . . |", "| . * . . |", "| . . . . |", "|   . . 2 |"]
+
+
+def test_the_heart_of_a_wider_view_is_the_view():
+    keys = episode_keys("user", 2, 50)
+    seen = TASK.observe(TASK.initial_state(keys)).unflatten(2, (3, 3, 3))
+    wide = replace(TASK, view_radius=3)
+    assert torch.equal(seen, wide.observe(wide.initial_state(keys)).unflatten(2, (3, 7, 7))[..., 2:5, 2:5])
+
+
 def test_an_agent_does_not_see_who_shares_its_cell():
     task, state = board(QUEUE)
     shared = task.transition(state, torch.tensor([[0, 0, 4]]), NO_KEYS, 0).state
@@ -250,7 +276,7 @@ def test_an_episode_alone_is_the_one_among_a_thousand():
         assert torch.equal(TASK.observe(alone)[0], TASK.observe(everybody)[617])
 
 
-@pytest.mark.parametrize("task", [TASK, Gathering(team_size=1, resources=1, width=2), Gathering(5, 3, 6)])
+@pytest.mark.parametrize("task", [TASK, Gathering(team_size=1, resources=1, width=2), Gathering(5, 3, 6, 3)])
 def test_contract(task):
     check_task(task)
 

@@ -116,6 +116,20 @@ def test_noise_is_bounded_uniform_and_keeps_the_bounds():
     assert abs(float(inside.square().mean()) / (0.1**2 / 3) - 1) < 0.05
 
 
+def test_what_is_revealed_is_the_state_behind_each_observation():
+    plain, task = make_task("oracle-v0"), make_task("oracle-v0:reveal=1")
+    state = task.initial_state(KEYS[:20])
+    seen = task.observe(state)
+    assert task.observation_layout.size == seen.shape[-1] == 24
+    assert torch.equal(seen[..., :12], plain.observe(state))
+    assert torch.equal(seen[..., 12:], plain.state_vector(state)[:, None].expand(-1, 2, -1))
+    assert [field.name for field in task.observation_layout.fields][3:] == [
+        "state_positions", "state_boxes", "state_right_box"
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match=r"reveal: 0\.5 must be 1"):
+        make_task("oracle-v0:reveal=0.5")
+
+
 @pytest.mark.parametrize("transform", [Slip, Sticky, Dropout, Noise])
 def test_nothing_of_a_perturbation_is_the_task_itself(transform):
     plain, perturbed = (rollout(t, RandomPolicy(2, 3), KEYS[:200]) for t in (Whisper(), transform(Whisper(), 0.0)))
@@ -123,7 +137,7 @@ def test_nothing_of_a_perturbation_is_the_task_itself(transform):
         assert torch.equal(getattr(plain, name), getattr(perturbed, name)), name
 
 
-@pytest.mark.parametrize("perturbation", ["slip=0.2", "sticky=0.2", "dropout=0.2", "noise=0.2"])
+@pytest.mark.parametrize("perturbation", ["slip=0.2", "sticky=0.2", "dropout=0.2", "noise=0.2", "reveal=1"])
 def test_perturbed_tasks_keep_the_published_contract(perturbation):
     check_task(make_task(f"oracle-v0:{perturbation}"))
     check_task(make_task(f"escape-room-v0:{perturbation}"))

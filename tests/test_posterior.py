@@ -112,6 +112,13 @@ def test_escape_room_by_enumeration(starts, slip, monkeypatch):
     agree(task, played, take(worlds, [7777]), worlds, episode_keys("user", 1, 1 if slip else 2), 3, slip, monkeypatch)
 
 
+@pytest.mark.parametrize("radius", [1, 4])
+def test_escape_room_with_another_view_by_enumeration(radius, monkeypatch):
+    task = EscapeRoom(view_radius=radius)
+    worlds = room_worlds(tuple(task.board.at(cell) for cell in ((8, 3), (2, 6))))
+    agree(task, task, take(worlds, [7777]), worlds, episode_keys("user", 1, 1), 3, 0.0, monkeypatch)
+
+
 def test_honeycomb_by_enumeration(monkeypatch):
     task = HoneyComb(team_size=3, informed=1, random_start=True)
     keys = episode_keys("user", 0, 2)

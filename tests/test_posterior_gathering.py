@@ -220,9 +220,11 @@ def test_an_episode_is_filtered_alike_alone():
             assert torch.allclose(alone.exp().sum(-1), torch.ones(1, 3), atol=1e-4)
 
 
-def test_refuses_wide_boards():
+def test_refuses_wide_boards_and_wide_views():
     with pytest.raises(ValueError, match=r"width=40 is above 28"):
         exact_posterior(Gathering(width=40))
+    with pytest.raises(ValueError, match=r"view_radius=2 must be 1"):
+        exact_posterior(Gathering(view_radius=2))
 
 
 def test_bit_boards():

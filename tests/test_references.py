@@ -98,6 +98,21 @@ def test_what_only_blurs_the_sight_is_measured_against_clear_sight():
     assert blurred.details["reference"]["method"].endswith("with clear sight")
 
 
+def test_another_view_is_measured_against_the_tasks_own_and_the_planner_uses_it():
+    for task_id in ("gathering-v0:view=2", "escape-room-v0:view=1", "oracle-v0:reveal=1"):
+        own, other = reference(task_id.partition(":")[0]), reference(task_id)
+        assert (own.trivial, own.reference, own.optimum) == (other.trivial, other.reference, other.optimum)
+        assert other.details["reference"]["method"].endswith("with the task's own sight")
+    keys = episode_keys("reference", 1, 30)
+    near, own, far = (
+        rollout(make_task(task_id), planner_for(task_id), keys).returns.mean()
+        for task_id in ("escape-room-v0:view=1", "escape-room-v0", "escape-room-v0:view=9")
+    )
+    assert 4.6 < near < own < far
+    with pytest.raises(ValueError, match="no reference policy looks at what is revealed"):
+        planner_for("oracle-v0:reveal=1")
+
+
 def test_with_nobody_informed_agents_can_only_guess():
     # Each of ten agents on some goal: 1, and 2 if it is the special one of six.
     assert reference("honeycomb-v0:informed=0").reference == pytest.approx(10 * 7 / 6)

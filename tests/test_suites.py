@@ -3,6 +3,7 @@
 import pytest
 
 from benchmark.harness.suites import SUITES, get_suite
+from benchmark.tasks.gathering import Gathering
 from benchmark.tasks.oracle import Oracle
 from benchmark.tasks.perturb import Slip
 from benchmark.tasks.registry import make_task, random_start, spec, task_ids
@@ -49,9 +50,13 @@ def test_selecting_tasks():
 def test_ids_with_parameters():
     assert make_task("organization-circle-33-v0").agents == 33
     assert make_task("honeycomb-n7-v0").agents == 7
+    assert make_task("gathering-v0:view=2") == Gathering(view_radius=2)
     assert make_task("oracle-v0:slip=0.25") == Slip(Oracle(), 0.25)
     for bad, message in (
         ("oracle-v0:slip=2", "outside"),
+        ("oracle-v0:view=2", "Oracle has no view_radius"),
+        ("escape-room-v0:view=1.5", "must be a whole number"),
+        ("escape-room-v0:view=0", "outside 1 to 9"),
         ("oracle-v0:slip=x", "slip='x' is not a number"),
         ("oracle-v0:slip=0.1,slip=0.1", "perturbation 'slip' is given twice"),
         ("oracle-v0:slop=1", "perturbation 'slop' is unknown; did you mean 'slip'"),

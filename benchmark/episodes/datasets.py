@@ -79,12 +79,13 @@ _GRID_WORLD, _ORGANIZATION = (20_000, 2000, 2000), (2000, 1000, 1000)
 def dataset_for(task_id: str) -> str | None:
     """Return the id of a task's standard dataset, or None if it has none.
 
-    Perturbed tasks share the dataset of the unperturbed one.
+    Perturbed tasks share the dataset of the unperturbed one, but for what changes what there is to be seen.
     """
-    name = task_id.partition(":")[0]
+    name, _, changes = task_id.partition(":")
+    seen = [part for part in changes.split(",") if part.partition("=")[0] in ("view", "reveal")]
     if spec(name).family not in ("oracle", "gathering", "escape-room", "honeycomb", "organization"):
         return None
-    return re.sub(r"-(v\d+)$", r"-random-\1", name)
+    return re.sub(r"-(v\d+)$", r"-random-\1", name) + ":" * bool(seen) + ",".join(seen)
 
 
 @lru_cache(maxsize=256)
@@ -94,7 +95,7 @@ def dataset(dataset_id: str) -> Dataset:
     Raises:
         ValueError: if there is no such dataset.
     """
-    task_id = re.sub(r"-random-(v\d+)$", r"-\1", dataset_id)
+    task_id = re.sub(r"-random-(v\d+)(?=:|$)", r"-\1", dataset_id)
     try:
         known = dataset_for(task_id) == dataset_id
     except ValueError:

@@ -50,6 +50,8 @@ STRESSES = (
     *(_turned("noise", task_id, SHARES) for task_id in _GRID_WORLDS),
     _turned("hint", "oracle-v0", (1.0, 0.75, 0.5, 0.25, 0.0), mildest=1.0),
     _turned("reports", "organization-full-27-v0", (0.2, 0.0, 0.1, 0.4), mildest=0.2),
+    _turned("view", "gathering-v0", (4, 3, 2, 1), mildest=1),
+    _turned("view", "escape-room-v0", (9, 4, 3, 2, 1), mildest=2),  # 9 is the whole room
     # Who knows, and how many there are.
     _turned("informed", "honeycomb-v0", (10, 8, 5, 2, 1, 0), mildest=2),
     Stress(

@@ -93,10 +93,12 @@ def planner_for(task_id: str) -> Policy:
     """Return the reference policy of a task; it believes that actions obey and that sight is clear.
 
     Raises:
-        ValueError: if the task's family has none.
+        ValueError: if the task's family has none, or the state is revealed.
     """
     name, changes = _split(task_id)
-    kept = {key: value for key, value in changes.items() if key not in CONTROL + SIGHT}
+    if "reveal" in changes:
+        raise ValueError(f"task_id={task_id!r}: no reference policy looks at what is revealed")
+    kept = {key: value for key, value in changes.items() if key not in CONTROL + CLARITY}
     return _planners(task_id).planner(make_task(_join(name, kept)))
 
 
@@ -112,8 +114,8 @@ def measure(task_id: str, episodes: int = EPISODES) -> dict[str, Any]:
 
     Perturbed tasks have references of their own, so that a score asks about the algorithm and not about the harder
     world. Where actions may fail (slip, sticky), everything is measured there; the optimum is that of the obedient
-    task, an upper bound, unless it can be computed. Where sight may fail (dropout, noise), the references are those of
-    the same task with clear sight: what is lost is part of what is asked.
+    task, an upper bound, unless it can be computed. Where agents see less or more (dropout, noise, view, reveal), the
+    references are those of the same task with its own sight: what is lost is part of what is asked.
 
     Raises:
         ValueError: if the task is unknown, or has no planner.
@@ -121,8 +123,9 @@ def measure(task_id: str, episodes: int = EPISODES) -> dict[str, Any]:
     name, changes = _split(task_id)
     clear = {key: value for key, value in changes.items() if key not in SIGHT}
     if clear != changes:
+        sight = "clear sight" if not {"view", "reveal"} & changes.keys() else "the task's own sight"
         entries = dict(_details(_join(name, clear)))
-        return {kind: entry | {"method": f"{entry['method']}; with clear sight"} for kind, entry in entries.items()}
+        return {kind: entry | {"method": f"{entry['method']}; with {sight}"} for kind, entry in entries.items()}
     obedient = {key: value for key, value in changes.items() if key not in CONTROL}
     task, planners = make_task(task_id), _planners(task_id)
     keys = episode_keys("reference", SEED, episodes)
@@ -146,9 +149,10 @@ def measure(task_id: str, episodes: int = EPISODES) -> dict[str, Any]:
     }
 
 
-# Perturbations of what actions do, and of what agents see.
+# Perturbations of what actions do; of how clearly, and of how much agents see.
 CONTROL = ("slip", "sticky")
-SIGHT = ("dropout", "noise")
+CLARITY = ("dropout", "noise")
+SIGHT = (*CLARITY, "view", "reveal")
 
 
 def _split(task_id: str) -> tuple[str, dict[str, str]]:
@@ -222,13 +226,13 @@ def _round(value: float) -> float:
 
 def main() -> None:
     """Measure the tasks named on the command line, or all listed ones, and freeze the numbers."""
-    frozen = dict(_frozen())
     for task_id in sys.argv[1:] or task_ids():
         if spec(task_id).family in _PLANNERS:
-            frozen[task_id] = measure(task_id)
-            values = {kind: entry["value"] for kind, entry in frozen[task_id].items()}
-            print(f"{task_id:32s} {values}", flush=True)
-    FILE.write_text(json.dumps({task_id: frozen[task_id] for task_id in sorted(frozen)}, indent=1) + "\n")
+            measured = measure(task_id)
+            # Read again before each writing: somebody else may be freezing other tasks.
+            frozen = {**(json.loads(FILE.read_text()) if FILE.exists() else {}), task_id: measured}
+            FILE.write_text(json.dumps({name: frozen[name] for name in sorted(frozen)}, indent=1) + "\n")
+            print(f"{task_id:32s} { {kind: entry['value'] for kind, entry in measured.items()} }", flush=True)
 
 
 if __name__ == "__main__":

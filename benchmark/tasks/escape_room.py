@@ -18,7 +18,7 @@ from benchmark.tasks.streams import below, bits, distinct
 from benchmark.tasks.task import Field, HiddenVariable, Layout, Task, Transition, replicate
 
 SIZE = 10
-VISION = 2  # cells to each side
+VISION = 2  # cells to each side, unless a task says otherwise
 START: Cell = (5, 5)
 INTERIOR: tuple[Cell, ...] = tuple((x, y) for x in range(1, SIZE - 1) for y in range(1, SIZE - 1))
 EXITS: tuple[Cell, ...] = tuple((SIZE - 1, y) for y in range(SIZE))
@@ -55,9 +55,18 @@ class EscapeRoom(Task):
 
     Attributes:
         random_start: start the agents on distinct cells, uniform over the room, and not both on (5, 5).
+        view_radius: how many cells an agent sees to each side; 9 is the whole room, from wherever it stands.
+
+    Raises:
+        ValueError: if the radius is not within 1 to 9.
     """
 
     random_start: bool = False
+    view_radius: int = VISION
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.view_radius < SIZE:
+            raise ValueError(f"escape-room: view_radius={self.view_radius} is outside 1 to {SIZE - 1} cells")
 
     @property
     def agents(self) -> int:
@@ -96,7 +105,7 @@ class EscapeRoom(Task):
 
     def initial_state(self, keys: Tensor) -> EscapeRoomState:
         """Place agents, keys and exit."""
-        tables = _tables(keys.device)
+        tables = _tables(self.view_radius, keys.device)
         if self.random_start:
             agents = distinct(keys, "start", self.agents, SIZE**2)
         else:
@@ -111,7 +120,7 @@ class EscapeRoom(Task):
 
     def transition(self, state: EscapeRoomState, actions: Tensor, keys: Tensor, step: int) -> Transition:
         """Move both agents at once, collect keys, then look whether anybody leaves."""
-        tables = _tables(state.agents.device)
+        tables = _tables(self.view_radius, state.agents.device)
         attempts = state.agents * len(CROSS_MOVES) + actions
         agents = bounce(state.agents, tables.target[attempts])
         collected = state.collected
@@ -124,7 +133,7 @@ class EscapeRoom(Task):
 
     def observe(self, state: EscapeRoomState) -> Tensor:
         """Return float32 ``[B, 2, 104]``."""
-        tables = _tables(state.agents.device)
+        tables = _tables(self.view_radius, state.agents.device)
         things, codes = _things(state)
         own = state.agents[:, :, None] * SIZE**2
         # An agent's own cell always shows an agent, and agents are written last: what is out of sight goes there.
@@ -138,12 +147,12 @@ class EscapeRoom(Task):
         """Return float32 ``[B, 104]``."""
         things, codes = _things(state)
         grid = torch.zeros(len(things), SIZE**2, device=things.device).scatter(1, things, codes)
-        coordinates = _tables(things.device).coordinates[state.agents].flatten(1)
+        coordinates = _tables(self.view_radius, things.device).coordinates[state.agents].flatten(1)
         return torch.cat((grid.scatter(1, state.agents, float(AGENT)), coordinates), 1)
 
     def hidden(self, state: EscapeRoomState) -> Tensor:
         """Return int64 ``[B, 5]``: two keys among the interior cells, the exit's y, two collected flags."""
-        keys = _tables(state.keys.device).interior_index[state.keys]
+        keys = _tables(self.view_radius, state.keys.device).interior_index[state.keys]
         return torch.cat((keys, state.exit[:, None] % SIZE, state.collected.to(torch.int64)), 1)
 
     def draw(self, state: EscapeRoomState, episode: int = 0) -> str:
@@ -174,13 +183,13 @@ class EscapeRoom(Task):
         for key, done in zip(state.keys[episode].tolist(), collected, strict=True):
             colour, meaning = ("grey", "collected key") if done else ("gold", "key")
             marks.append(Mark(cells[key], "key", colour, meaning=meaning))
-        seen = tuple(tuple(cell for cell in cells if in_view(agent, cell)) for agent in agents)
+        seen = tuple(tuple(cell for cell in cells if in_view(agent, cell, self.view_radius)) for agent in agents)
         return Picture(f"{sum(collected)} of 2 keys collected", cells, agents, tuple(marks), seen)
 
 
-def in_view(agent: Cell, cell: Cell) -> bool:
-    """Return whether an agent sees a cell."""
-    return max(abs(agent[0] - cell[0]), abs(agent[1] - cell[1])) <= VISION
+def in_view(agent: Cell, cell: Cell, radius: int) -> bool:
+    """Return whether an agent that sees so many cells to each side sees a cell."""
+    return max(abs(agent[0] - cell[0]), abs(agent[1] - cell[1])) <= radius
 
 
 _LAYOUT = Layout((Field("room", SIZE**2, 0, AGENT), Field("positions", 4, 0, SIZE - 1)))
@@ -210,12 +219,12 @@ class _Tables(NamedTuple):
 
 
 @lru_cache(maxsize=16)
-def _tables(device: torch.device) -> _Tables:
+def _tables(radius: int, device: torch.device) -> _Tables:
     board = square_board(SIZE, SIZE, CROSS_MOVES)
     moves = torch.tensor([0.0 if move == (0, 0) else MOVE_REWARD for move in CROSS_MOVES], device=device)
     cost = torch.where(board.inside(device), moves, WALL_REWARD)
     shown_at = [
-        [index if in_view(agent, cell) else own for index, cell in enumerate(board.cells)]
+        [index if in_view(agent, cell, radius) else own for index, cell in enumerate(board.cells)]
         for own, agent in enumerate(board.cells)
     ]
     interior = torch.tensor([board.at(cell) for cell in INTERIOR], device=device)

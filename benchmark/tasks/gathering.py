@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from benchmark.tasks.board import CROSS_MOVES, Board, bounce, square_board
+from benchmark.tasks.board import CROSS_MOVES, Board, Cell, bounce, square_board
 from benchmark.tasks.picture import Mark, Picture
 from benchmark.tasks.streams import distinct
 from benchmark.tasks.task import Field, HiddenVariable, Layout, Task, Transition, replicate
@@ -24,9 +24,14 @@ RESOURCE_REWARD = 3.0
 # Codes of an observed cell; 0 is an empty one.
 OUTSIDE, RESOURCE, AGENT = -1, 1, 2
 
-# A patch's nine places, x-major, and a tenth for whatever is out of sight.
-PATCH = tuple((dx, dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1))
-_OUT_OF_SIGHT = len(PATCH)
+
+def patch(radius: int) -> tuple[Cell, ...]:
+    """Return the offsets of an agent's patch, x-major."""
+    axis = range(-radius, radius + 1)
+    return tuple((dx, dy) for dx in axis for dy in axis)
+
+
+PATCH = patch(1)
 
 
 class GatheringState(NamedTuple):
@@ -51,6 +56,7 @@ class Gathering(Task):
         team_size: number of agents, N.
         resources: number of resources, K.
         width: side of the grid, in cells.
+        view_radius: how many cells a patch reaches to each side.
 
     Raises:
         ValueError: if a parameter is not positive, or the grid is too small.
@@ -59,9 +65,10 @@ class Gathering(Task):
     team_size: int = 3
     resources: int = 4
     width: int = 20
+    view_radius: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("team_size", "resources", "width"):
+        for name in ("team_size", "resources", "width", "view_radius"):
             if getattr(self, name) < 1:
                 raise ValueError(f"gathering: {name}={getattr(self, name)} must be at least 1")
         if self.team_size + self.resources > self.width**2:
@@ -88,7 +95,8 @@ class Gathering(Task):
     @property
     def observation_layout(self) -> Layout:
         """Every agent's patch: -1 outside, 1 resource, 2 other agent, 0 empty; its own cell is 0."""
-        return Layout(tuple(Field(f"patch_{agent}", len(PATCH), OUTSIDE, AGENT) for agent in range(self.agents)))
+        size = (2 * self.view_radius + 1) ** 2
+        return Layout(tuple(Field(f"patch_{agent}", size, OUTSIDE, AGENT) for agent in range(self.agents)))
 
     @property
     def state_layout(self) -> Layout:
@@ -122,7 +130,7 @@ class Gathering(Task):
 
     def transition(self, state: GatheringState, actions: Tensor, keys: Tensor, step: int) -> Transition:
         """Move all agents at once, then take the resources they stand on."""
-        tables = _tables(self.width, state.agents.device)
+        tables = _tables(self.width, self.view_radius, state.agents.device)
         attempts = state.agents * len(CROSS_MOVES) + actions
         agents = bounce(state.agents, tables.target[attempts])
         taken = torch.zeros_like(state.resources, dtype=torch.bool)
@@ -134,14 +142,14 @@ class Gathering(Task):
         return Transition(GatheringState(agents, resources), replicate(reward, self.agents), terminated, actions)
 
     def observe(self, state: GatheringState) -> Tensor:
-        """Return float32 ``[B, N, 9 * N]``: the same for all agents."""
-        tables = _tables(self.width, state.agents.device)
+        """Return float32 ``[B, N, (2 * view_radius + 1)**2 * N]``: the same for all agents."""
+        tables = _tables(self.width, self.view_radius, state.agents.device)
         things = torch.cat((state.agents, state.resources), 1)
         # A free resource and an agent never share a cell, so that the order of writing does not matter.
         codes = torch.tensor([AGENT] * self.agents + [RESOURCE] * self.resources, device=things.device)
         places = tables.place[state.agents[:, :, None] * (self.width**2 + 1) + things[:, None, :]]
         patches = tables.ground[state.agents].scatter(2, places, codes.to(torch.float32).expand(places.shape))
-        seen = patches[:, :, :_OUT_OF_SIGHT].flatten(1)
+        seen = patches[:, :, :-1].flatten(1)
         return seen[:, None].expand(-1, self.agents, -1)
 
     def state_vector(self, state: GatheringState) -> Tensor:
@@ -172,7 +180,7 @@ class Gathering(Task):
         cells, index = self.board.cells, self.board.index
         agents = tuple(cells[agent] for agent in state.agents[episode].tolist())
         left = [cells[cell] for cell in state.resources[episode].tolist() if cell < len(cells)]
-        patches = [[(x + dx, y + dy) for dx, dy in PATCH] for x, y in agents]
+        patches = [[(x + dx, y + dy) for dx, dy in patch(self.view_radius)] for x, y in agents]
         return Picture(
             f"{len(left)} of {self.resources} resources left",
             cells,
@@ -185,24 +193,27 @@ class Gathering(Task):
 class _Tables(NamedTuple):
     target: Tensor  # int64 [cells * A]: where each action leads from each cell
     moves: Tensor  # int64 [cells * A]: 1 if that costs
-    ground: Tensor  # float32 [cells, 10]: what an agent there sees of the bare board
+    ground: Tensor  # float32 [cells, P + 1]: what an agent there sees of the bare board, and 0
     place: Tensor  # int64 [cells * (cells + 1)]: at which place of the patch around one cell another cell lies
 
 
 @lru_cache(maxsize=16)
-def _tables(width: int, device: torch.device) -> _Tables:
-    board = square_board(width, width, CROSS_MOVES)
+def _tables(width: int, radius: int, device: torch.device) -> _Tables:
+    board, offsets = square_board(width, width, CROSS_MOVES), patch(radius)
+    out_of_sight = len(offsets)
     x, y = board.coordinates(device).unbind(1)
     dx, dy = x[None, :] - x[:, None], y[None, :] - y[:, None]
-    near = (dx.abs() <= 1) & (dy.abs() <= 1)
+    near = (dx.abs() <= radius) & (dy.abs() <= radius)
     # An agent never sees anything on its own cell: itself is not shown, and a resource there is taken.
     near.fill_diagonal_(fill_value=False)
-    place = torch.where(near, (dx + 1) * 3 + dy + 1, _OUT_OF_SIGHT)
-    ground = [[0.0 if (x + dx, y + dy) in board.index else OUTSIDE for dx, dy in PATCH] + [0.0] for x, y in board.cells]
+    place = torch.where(near, (dx + radius) * (2 * radius + 1) + dy + radius, out_of_sight)
+    ground = [
+        [0.0 if (x + dx, y + dy) in board.index else OUTSIDE for dx, dy in offsets] + [0.0] for x, y in board.cells
+    ]
     stays = torch.tensor([move == (0, 0) for move in CROSS_MOVES], device=device)
     return _Tables(
         board.neighbours(device).flatten(),
         (board.inside(device) & ~stays).to(torch.int64).flatten(),
         torch.tensor(ground, device=device),
-        torch.nn.functional.pad(place, (0, 1), value=_OUT_OF_SIGHT).flatten(),
+        torch.nn.functional.pad(place, (0, 1), value=out_of_sight).flatten(),
     )

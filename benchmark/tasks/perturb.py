@@ -238,6 +238,35 @@ class Noise(_Extended):
         return torch.clamp(seen + state.extra * self.scale * (high - low) / 2, low, high)
 
 
+@dataclass(frozen=True)
+class Reveal(Transform):
+    """Each agent sees the whole state behind its own observation: a diagnostic, to ask what seeing less costs.
+
+    What is revealed is ``state_vector``. It is a task of its own, so that no submission can look at the state in the
+    task that it is ranked on.
+
+    Raises:
+        ValueError: if ``probability`` is not 1; a state that is seen now and then is another question.
+    """
+
+    probability: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.probability != 1.0:
+            raise ValueError(f"reveal: {self.probability} must be 1")
+
+    @property
+    def observation_layout(self) -> Layout:
+        """The inner task's observation, then its state."""
+        state = [replace(field, name=f"state_{field.name}") for field in self.task.state_layout.fields]
+        return Layout((*self.task.observation_layout.fields, *state))
+
+    def observe(self, state: Any) -> Tensor:
+        """Return float32 ``[B, N, O + S]``."""
+        whole = self.task.state_vector(state)[:, None].expand(-1, self.agents, -1)
+        return torch.cat((self.task.observe(state), whole), -1)
+
+
 def _check_share(name: str, value: float) -> None:
     if not 0.0 <= value <= 1.0:
         raise ValueError(f"{name}: {value} is outside [0, 1]")

@@ -17,7 +17,7 @@ from benchmark.tasks.honeycomb import HoneyComb
 from benchmark.tasks.oracle import Oracle
 from benchmark.tasks.organization import Organization
 from benchmark.tasks.organization_pair import OrganizationPair
-from benchmark.tasks.perturb import Dropout, Noise, Slip, Sticky, Transform
+from benchmark.tasks.perturb import Dropout, Noise, Reveal, Slip, Sticky, Transform
 from benchmark.tasks.task import Task
 from benchmark.tasks.topology import TOPOLOGIES
 
@@ -128,11 +128,13 @@ def _parameter(name: str) -> Callable[[Task, float], Task]:
 _PERTURBATIONS: dict[str, Callable[[Task, float], Task]] = {
     "hint": _parameter("hint_probability"),
     "informed": _parameter("informed"),
+    "view": _parameter("view_radius"),
     "reports": _parameter("noise"),
     "slip": Slip,
     "sticky": Sticky,
     "dropout": Dropout,
     "noise": Noise,
+    "reveal": Reveal,
 }
 
 

@@ -23,7 +23,7 @@ from benchmark.measures.planners.sweep import STAY, Walks, best_walks
 from benchmark.measures.posterior.escape_room import EscapeRoomPosterior
 from benchmark.measures.posterior.filtering import Believing
 from benchmark.tasks.board import CROSS_MOVES, square_board
-from benchmark.tasks.escape_room import EXIT_REWARD, EXITS, INTERIOR, MOVE_REWARD, SIZE, VISION, EscapeRoom, in_view
+from benchmark.tasks.escape_room import EXIT_REWARD, EXITS, INTERIOR, MOVE_REWARD, SIZE, EscapeRoom, in_view
 from benchmark.tasks.task import take
 
 # What uncovering a cell is worth where a key or the exit may lie, and what reaching a known goal is worth.
@@ -99,10 +99,10 @@ class EscapeRoomPolicy:
     def act(self, observations: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
         """Move, or wait, if it is one's turn."""
         rows = observations.flatten(0, 1)
-        memory = _look(rows, _listen(rows, memory))
+        memory = _look(rows, _listen(rows, memory), self.task.view_radius)
         actions = torch.full((len(rows),), STAY, device=rows.device)
         mine = (memory.turn == _me(memory)).nonzero()[:, 0]
-        actions[mine] = _speak(take(memory, mine))
+        actions[mine] = _speak(take(memory, mine), self.task.view_radius)
         return actions.view(observations.shape[:2]), memory
 
 
@@ -128,12 +128,12 @@ def _marked(cells: Tensor) -> Tensor:
     return none.scatter(1, cells, torch.ones_like(cells, dtype=torch.bool))
 
 
-def _look(rows: Tensor, memory: Memory) -> Memory:
+def _look(rows: Tensor, memory: Memory, radius: int) -> Memory:
     """Add what one sees now, and what the other one must be seeing."""
     tables, cells = _tables(rows.device), _cells(rows)
     here = _marked(cells)
     # An agent hides what lies under it. But no key lies where an agent starts.
-    sight = tables.view[cells] & ~here[:, None]
+    sight = _views(radius, rows.device)[cells] & ~here[:, None]
     seen = memory.seen | sight | (here & tables.inside & memory.first[:, None])[:, None]
     items = torch.where(_of(sight, _me(memory)), rows[:, : SIZE**2] > 0, memory.items)
     first = torch.zeros_like(memory.first)
@@ -168,20 +168,20 @@ def _common(memory: Memory) -> _Common:
     return _Common(items, sought, sought & _of(memory.seen, memory.turn))
 
 
-def _speak(memory: Memory) -> Tensor:
+def _speak(memory: Memory, radius: int) -> Tensor:
     """Return the actions int64 ``[V]`` of agents whose turn it is."""
     news = _common(memory).news
     next_cell = news & (news.cumsum(1) == 1)
     something = memory.items & news
     tells = (memory.items & next_cell).any(1) & ~memory.fresh
     # Plan on what both will know after the move.
-    walks = _plan(memory._replace(told=memory.told | torch.where(tells[:, None], next_cell, news)), tells)
+    walks = _plan(memory._replace(told=memory.told | torch.where(tells[:, None], next_cell, news)), tells, radius)
     better = _of(walks.rate, memory.turn) >= _of(walks.rate, 1 - memory.turn)
     goes_on = memory.fresh & ~something.any(1) & better
     return torch.where(tells | goes_on, _of(walks.action, memory.turn), STAY)
 
 
-def _plan(memory: Memory, tells: Tensor) -> Walks:
+def _plan(memory: Memory, tells: Tensor, radius: int) -> Walks:
     """Return both agents' best walks on what both know."""
     tables, common = _tables(memory.cells.device), _common(memory)
     # What lies under an agent shows when that one leaves, and cannot be searched for.
@@ -195,11 +195,10 @@ def _plan(memory: Memory, tells: Tensor) -> Walks:
     ahead = tables.target[memory.cells]  # [V, 2, 4]
     blocked = ahead == memory.cells.flip(1)[:, :, None]
     weights, bonus = (entry.unflatten(1, (SIZE, SIZE)) for entry in (weights, bonus))
-    return best_walks(weights, memory.cells, VISION, bonus, blocked)
+    return best_walks(weights, memory.cells, radius, bonus, blocked)
 
 
 class _Tables(NamedTuple):
-    view: Tensor  # bool [cells, cells]: which cells an agent sees from each one
     inside: Tensor  # bool [cells]: where a key may lie
     edge: Tensor  # bool [cells]: where the exit may lie
     target: Tensor  # int64 [cells, 4]: where each move leads
@@ -208,10 +207,15 @@ class _Tables(NamedTuple):
 @lru_cache(maxsize=8)
 def _tables(device: torch.device) -> _Tables:
     board = square_board(SIZE, SIZE, CROSS_MOVES)
-    view = [[in_view(agent, cell) for cell in board.cells] for agent in board.cells]
     return _Tables(
-        torch.tensor(view, device=device),
         board.marked(lambda cell: cell in INTERIOR, device),
         board.marked(lambda cell: cell in EXITS, device),
         board.neighbours(device)[:, :STAY],
     )
+
+
+@lru_cache(maxsize=8)
+def _views(radius: int, device: torch.device) -> Tensor:
+    """Return bool ``[cells, cells]``: which cells an agent sees from each one."""
+    cells = square_board(SIZE, SIZE, CROSS_MOVES).cells
+    return torch.tensor([[in_view(agent, cell, radius) for cell in cells] for agent in cells], device=device)

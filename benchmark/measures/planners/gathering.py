@@ -104,8 +104,13 @@ class GatheringPolicy:
         return actions.view(batch, agents, agents).diagonal(dim1=1, dim2=2).contiguous(), memory
 
     def _think(self, observations: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
-        """Return everybody's actions ``[V, N]`` from one observation each ``[V, 9 * N]``."""
-        patches = observations.unflatten(1, (self.task.agents, len(PATCH)))
+        """Return everybody's actions ``[V, N]`` from one observation each ``[V, O]``.
+
+        Wherever agents see farther, only the 3 x 3 cells around them are looked at.
+        """
+        side, beyond = 2 * self.task.view_radius + 1, self.task.view_radius - 1
+        patches = observations.unflatten(1, (self.task.agents, side, side))
+        patches = patches[..., beyond : side - beyond, beyond : side - beyond].flatten(2)
         bearings = take_bearings(memory.bearings, patches, self.task.width)
         resources = patches == RESOURCE
         here = _here(bearings, self.task.width)

@@ -34,6 +34,8 @@ class EscapeRoomPosterior(Posterior):
     somebody last stood there.
     """
 
+    task: EscapeRoom
+
     def prior(self, keys: Tensor) -> Knowledge:
         """Know nothing."""
         none = torch.zeros(len(keys), self.task.agents, SIZE**2, dtype=torch.bool, device=keys.device)
@@ -41,7 +43,7 @@ class EscapeRoomPosterior(Posterior):
 
     def update(self, evidence: Knowledge, observations: Tensor, actions: Tensor | None) -> Knowledge:
         """Look at what is in view; an agent hides what lies under it."""
-        tables, room = _tables(observations.device), observations[..., : SIZE**2]
+        tables, room = _tables(self.task.view_radius, observations.device), observations[..., : SIZE**2]
         places = observations[..., SIZE**2 :].to(torch.int64).unflatten(2, (-1, 2))
         cells = places[..., 0] * SIZE + places[..., 1]  # [B, N, N]: where each agent sees each
         here = torch.zeros_like(evidence.visited).scatter(2, cells, torch.ones_like(cells, dtype=torch.bool))
@@ -55,7 +57,7 @@ class EscapeRoomPosterior(Posterior):
 
     def marginals(self, evidence: Knowledge) -> tuple[Tensor, ...]:
         """Return the posteriors of the first key, the second, the exit, and of either key's being collected."""
-        tables = _tables(evidence.seen.device)
+        tables = _tables(self.task.view_radius, evidence.seen.device)
         known, unseen = evidence.items[..., tables.interior], ~evidence.seen[..., tables.interior]
         found = known.sum(-1)
         exit_known, exit_unseen = evidence.items[..., tables.exits], ~evidence.seen[..., tables.exits]
@@ -106,9 +108,9 @@ class _Tables(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def _tables(device: torch.device) -> _Tables:
+def _tables(radius: int, device: torch.device) -> _Tables:
     board = square_board(SIZE, SIZE, CROSS_MOVES)
-    sight = [[in_view(agent, cell) for cell in board.cells] for agent in board.cells]
+    sight = [[in_view(agent, cell, radius) for cell in board.cells] for agent in board.cells]
     return _Tables(
         torch.tensor(sight, device=device),
         board.marked(lambda cell: cell in INTERIOR, device),

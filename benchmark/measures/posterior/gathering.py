@@ -55,6 +55,10 @@ class GatheringPosterior(Posterior):
         super().__init__(task)
         if task.width > WIDEST:
             raise ValueError(f"exact_posterior: gathering's width={task.width} is above {WIDEST}, the widest allowed")
+        if task.view_radius != 1:
+            raise ValueError(
+                f"exact_posterior: gathering's view_radius={task.view_radius} must be 1, the only one known"
+            )
         self.slip = slip
         self.filter = Filter(task, particles)
         self.at_once = max(1, _AT_ONCE // particles)
