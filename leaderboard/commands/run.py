@@ -95,16 +95,22 @@ def run(
 
 
 def _run(job: "Job", folder: Path, place: str, trainer: "Trainer | None") -> "list[Record]":
-    """Run one job; a terminal shows how far it is."""
+    """Run one job; a terminal shows how far it is, a log gets a line at every fifth of the budget."""
     from benchmark.harness.runner import run_job
 
     name = f"{job.submission.name} on {job.task_id}"
+    logged = 0
 
     def report(line: str) -> None:
         console.print(f"{place} {line}", highlight=False, markup=False, soft_wrap=True)
 
     def progress(share: float, mean: float) -> None:
-        status.update(f"{name}: {share:.0%} of the budget, greedy return {mean:.3f}")
+        nonlocal logged
+        line = f"{name}: {share:.0%} of the budget, greedy return {mean:.3f}"
+        status.update(line)
+        if not console.is_terminal and logged < int(5 * share) < 5:
+            logged = int(5 * share)
+            report(line)
 
     with console.status(f"{name}: starting") as status:
         return run_job(job, folder, report, progress, trainer)
