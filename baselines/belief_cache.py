@@ -25,7 +25,7 @@ from torch import Tensor
 from baselines.belief import BeliefForm, BeliefModel
 from baselines.belief_gate import Evidence, gate
 from baselines.pretraining import Pretrained, Pretraining, pretrain
-from benchmark.episodes.datasets import cache_folder
+from benchmark.episodes.datasets import cache_folder, dataset, dataset_for
 from benchmark.episodes.rollout import Episodes
 from benchmark.harness.protocol import Setting
 from benchmark.measures.density import rule
@@ -40,7 +40,9 @@ _log = logging.getLogger("penumbra")
 Arrays = dict[str, np.ndarray]
 
 
-def prepare_belief(setting: Setting, config: Pretraining | None = None, *, shared: bool = True) -> BeliefModel:
+def prepare_belief(
+    setting: Setting, config: Pretraining | None = None, *, shared: bool = True, episodes: int | None = None
+) -> BeliefModel:
     """Return a frozen belief model for all runs of a setting.
 
     The record of every run is told how long training took (also when it was done before), how many updates it needed,
@@ -50,27 +52,36 @@ def prepare_belief(setting: Setting, config: Pretraining | None = None, *, share
         setting: task, run keys and dataset.
         config: what is trained, and how.
         shared: one model (R = 1) for all runs, or one for each run from the run's own key.
+        episodes: learn from the first so many of the dataset; from all if it has no more, or if not given.
 
     Raises:
-        ValueError: if the task has no dataset.
+        ValueError: if the task has no dataset, or ``episodes`` is not positive.
     """
+    if episodes is not None and episodes < 1:
+        raise ValueError(f"belief: episodes={episodes} must be at least 1")
     config = config or Pretraining()
+    part = None if episodes is None or episodes >= _size(setting.task_id) else episodes
     validation = setting.dataset("validation")
     if shared:
         key = torch.tensor([purpose_offset("shared-belief", 0)], device=setting.device)
-        path = cache_path(setting.task_id, config, validation)
+        path = cache_path(setting.task_id, config, validation, part)
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):  # whoever comes second waits for the model and loads it
             trained = load(path, setting.task, config, key)
             if trained is None:
-                trained = pretrain(setting.task, config, key, setting.dataset("train"), validation)
+                trained = pretrain(setting.task, config, key, setting.dataset("train")[:part], validation)
                 store(path, trained)
     else:
-        trained = pretrain(setting.task, config, setting.run_keys, setting.dataset("train"), validation)
+        trained = pretrain(setting.task, config, setting.run_keys, setting.dataset("train")[:part], validation)
     trained.model.requires_grad_(False)
     for run, facts in enumerate(gate_facts(setting.task, trained.model, validation, setting.runs)):
         setting.note(run, belief_seconds=round(trained.seconds, 1), belief_updates=trained.updates, **facts)
     return trained.model
+
+
+def _size(task_id: str) -> int:
+    dataset_id = dataset_for(task_id)
+    return dataset(dataset_id).size("train") if dataset_id else 0
 
 
 def gate_facts(task: Task, model: BeliefModel, validation: Episodes, runs: int) -> list[dict[str, Any]]:
@@ -107,10 +118,18 @@ def _repeat(episodes: Episodes, runs: int) -> Episodes:
     return Episodes.concatenate([episodes] * runs) if runs > 1 else episodes
 
 
-def cache_path(task_id: str, config: Pretraining, validation: Episodes) -> Path:
-    """Return where a shared model is kept: named by everything that its weights depend on."""
+def cache_path(task_id: str, config: Pretraining, validation: Episodes, episodes: int | None = None) -> Path:
+    """Return where a shared model is kept: named by everything that its weights depend on.
+
+    Args:
+        task_id: whose dataset.
+        config: how it is trained.
+        validation: the split that it is judged by.
+        episodes: how many of the dataset it learns from; None is all.
+    """
     config = replace(config, form=replace(config.form, samples=1, temperature=1.0))  # which matter to readers only
-    summary = hashlib.sha256(f"{FORMAT} {json.dumps(asdict(config), sort_keys=True)}".encode())
+    part = f" {episodes}" if episodes else ""
+    summary = hashlib.sha256(f"{FORMAT} {json.dumps(asdict(config), sort_keys=True)}{part}".encode())
     for values in (validation.keys, validation.actions.to(torch.uint8), validation.hidden.to(torch.int16)):
         summary.update(values.cpu().numpy().tobytes())
     return cache_folder() / "beliefs" / f"{task_id.partition(':')[0]}-{summary.hexdigest()[:16]}.npz"

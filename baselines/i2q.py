@@ -207,12 +207,16 @@ class BeliefI2Q(I2Q):
         samples: m, decodings of a learned belief that are averaged.
         beta: weight of the divergence when it is learned, see ``Pretraining``.
         variance: whether ``b`` has standard deviations besides means.
+        belief_episodes: of the offline dataset, that it learns from; all if there are fewer.
+        belief_updates: at most so many gradient updates of it.
     """
 
     belief: Literal["learned", "exact", "none"] = "learned"
     samples: int = 2
     beta: float = 8.0
     variance: bool = True
+    belief_episodes: int = 20_000
+    belief_updates: int = 8000
 
     def build(self, setting: Setting) -> Parts:
         """See ``I2Q``."""
@@ -236,7 +240,8 @@ class BeliefI2Q(I2Q):
         if self.belief != "learned":
             raise ValueError(f"belief-i2q: belief={self.belief!r} is unknown; allowed: learned, exact, none")
         loss = "as-released" if self.slips else "elbo"
-        return prepare_belief(setting, Pretraining(BeliefForm(samples=self.samples), loss, self.beta))
+        config = Pretraining(BeliefForm(samples=self.samples), loss, self.beta, updates=self.belief_updates)
+        return prepare_belief(setting, config, episodes=self.belief_episodes)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ class IA2C:
     """Hyper-parameters.
 
     Attributes:
-        summary: what stands for the others: ``configuration`` or ``neighbours``.
+        summary: what stands for the others: ``configuration`` or ``neighbours``; or ``nothing``, which hides them from
+            critics of counts.
         reward: what agents learn from: ``team``, ``neighbourhood`` or ``individual``.
         preset: ``scalable``, or ``faithful``, which sets everything named in ``PUBLISHED``.
         critic: ``counts`` (an input of counts) or ``per-configuration`` (an output for each).
@@ -117,7 +118,7 @@ class IA2C:
 
     def __post_init__(self) -> None:
         allowed = {
-            "summary": ("configuration", "neighbours"),
+            "summary": ("configuration", "neighbours", "nothing"),
             "preset": ("scalable", "faithful"),
             "critic": ("counts", "per-configuration"),
             "critic_learns_from": ("true", "predicted"),
@@ -126,6 +127,8 @@ class IA2C:
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 raise ValueError(f"{name}={getattr(self, name)!r} is unknown; allowed: {', '.join(values)}")
+        if self.summary == "nothing" and self.critic != "counts":
+            raise ValueError(f"summary='nothing' needs critic='counts', not {self.critic!r}")
 
     def train(self, setting: Setting) -> Iterator[Policy]:
         """Train R x N stacked actors; yield their greedy policy after every update."""

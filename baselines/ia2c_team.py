@@ -60,6 +60,7 @@ class Team:
         self.config, self.setting = config, setting
         self.task = organization_task(setting.task, "ia2c")
         self.local = config.summary == "neighbours"
+        self.seen = int(config.summary != "nothing")  # counts of the others reach the critics times this
         self.layout = self.task.observation_layout
         keys, agents, publics = setting.run_keys, self.task.agents, public_size(self.layout)
         features = public_features(self.layout).to(setting.device)
@@ -88,6 +89,7 @@ class Team:
             config.shared_critic
             and config.reward == "team"
             and not self.local
+            and self.seen
             and config.critic_learns_from == "true"
             and config.own_action == "merged"
             and config.critic == "counts"
@@ -129,7 +131,7 @@ class Team:
         """Hear the reports, then improve critics and actors once."""
         setting, config = self.setting, self.config
         self.filter.observe(steps.public, steps.reports, episodes)
-        drawn = self.predict().sample(setting.run_keys, setting.updates, config.samples)
+        drawn = self.predict().sample(setting.run_keys, setting.updates, config.samples) * self.seen
         place = torch.arange(steps.public.shape[1], device=drawn.device)
         run = torch.arange(setting.runs, device=drawn.device)[:, None]
         # [R, N, B, A]: one of the draws for what was seen at each step, and at the next.
@@ -143,7 +145,7 @@ class Team:
 
     def _learn_critic(self, steps: Steps, now: Tensor, then: Tensor) -> None:
         config = self.config
-        counts = self._pool(steps.others if config.critic_learns_from == "true" else now)
+        counts = self._pool(steps.others if config.critic_learns_from == "true" else now) * self.seen
         self.critic.measure(counts, self._pool(steps.actions))
         data = {
             "counts": counts,

@@ -271,6 +271,17 @@ def test_a_shared_belief_is_trained_once_and_noted_for_every_run(tmp_path, monke
     assert first.notes[0]["belief_oracle_accuracy_after_limit"] == 0.95
 
 
+def test_a_belief_may_learn_from_a_part_of_the_dataset(tmp_path, monkeypatch):
+    monkeypatch.setenv("PENUMBRA_CACHE", str(tmp_path))
+    everything, few = prepare_belief(setting(Oracle()), QUICK), prepare_belief(setting(Oracle()), QUICK, episodes=2)
+    assert not torch.equal(everything.gru.input_weight, few.gru.input_weight)
+    same = prepare_belief(setting(Oracle()), QUICK, episodes=20_000)  # no part: all there are
+    assert torch.equal(everything.gru.input_weight, same.gru.input_weight)
+    assert len(list(tmp_path.glob("beliefs/oracle-v0-*.npz"))) == 2
+    with pytest.raises(ValueError, match="episodes=0 must be at least 1"):
+        prepare_belief(setting(Oracle()), QUICK, episodes=0)
+
+
 def test_a_belief_for_each_run_is_the_runs_own(tmp_path, monkeypatch):
     monkeypatch.setenv("PENUMBRA_CACHE", str(tmp_path))
     model = prepare_belief(setting(Oracle()), QUICK, shared=False)
@@ -306,8 +317,9 @@ def test_the_cache_tells_configurations_and_data_apart():
         cache_path("oracle-v0", replace(QUICK, form=BeliefForm(latent=0)), data),
         cache_path("oracle-v0", QUICK, data[:3]),
         cache_path("gathering-v0", QUICK, data),
+        cache_path("oracle-v0", QUICK, data, 100),
     }
-    assert len(paths) == 5
+    assert len(paths) == 6
     assert cache_path("oracle-v0:slip=0.1", QUICK, data) in paths
     assert cache_path("oracle-v0", replace(QUICK, form=BeliefForm(samples=9)), data) in paths
 

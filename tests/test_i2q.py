@@ -307,16 +307,20 @@ def test_windows_are_cut_for_learners_without_memory():
 
 
 def test_a_learned_belief_is_asked_for_as_configured(monkeypatch):
-    asked = []
+    asked, sizes = [], []
 
-    def prepare(setting: Setting, config: Pretraining) -> BeliefModel:
+    def prepare(setting: Setting, config: Pretraining, *, episodes: int) -> BeliefModel:
         asked.append(config)
+        sizes.append(episodes)
         return BeliefModel(setting.run_keys[:1], setting.task, config.form).requires_grad_(False)
 
     monkeypatch.setattr("baselines.i2q.prepare_belief", prepare)
-    _, policy = train(BeliefI2Q(samples=5, beta=4.0, width=16, batch=2), Oracle(), (0, 1), 3)
+    _, policy = train(
+        BeliefI2Q(samples=5, beta=4.0, belief_episodes=100, belief_updates=30, width=16, batch=2), Oracle(), (0, 1), 3
+    )
     assert isinstance(policy, TellsBelief)
     assert (asked[0].form.samples, asked[0].beta, asked[0].loss) == (5, 4.0, "elbo")
+    assert (asked[0].updates, sizes[0]) == (30, 100)
     next(BeliefI2Q(preset="as-released", width=16).train(Setting("test", Oracle(), (0,), 3)))
     assert asked[1].loss == "as-released"
     with pytest.raises(ValueError, match="belief='true'"):

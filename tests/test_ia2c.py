@@ -35,6 +35,7 @@ VARIANTS = {
     "cf": SMALL,
     "mf": replace(SMALL, summary="neighbours", reward="neighbourhood"),
     "td": replace(SMALL, advantage="td", centred=False, own_action="index", shared_critic=False),
+    "nothing": replace(SMALL, summary="nothing"),
     "predicted": replace(SMALL, critic_learns_from="predicted", own_action="both", shared_actor=True),
     "faithful": IA2C(preset="faithful", collect=2),
 }
@@ -167,6 +168,21 @@ def test_a_stacked_run_learns_what_it_learns_alone(name):
     assert torch.allclose(stacked.thresholds.reshape(3, -1)[2], alone.thresholds.flatten(), atol=1e-4)
 
 
+def test_critics_that_know_nothing_of_the_others_value_own_actions_alone(monkeypatch):
+    heard = []
+    taken = CountCritic.taken
+
+    def listen(self, public, counts, actions):
+        heard.append(counts)
+        return taken(self, public, counts, actions)
+
+    monkeypatch.setattr(CountCritic, "taken", listen)
+    for summary, told in (("nothing", False), ("configuration", True)):
+        heard.clear()
+        train(replace(SMALL, summary=summary), Organization(team_size=4), (0,), 4)
+        assert any(bool(counts.any()) for counts in heard) == told
+
+
 def test_training_repeats_itself():
     first, second = (train(SMALL, Organization(team_size=5), (4,), 8)[1].thresholds for _ in range(2))
     assert torch.equal(first, second)
@@ -189,6 +205,8 @@ def test_what_it_cannot_do_is_said():
             replace(SMALL, **wrong)
     with pytest.raises(ValueError, match="allowed: unperturbed tasks of the organization family"):
         train(SMALL, Oracle(), (0,), 4)
+    with pytest.raises(ValueError, match="summary='nothing' needs critic='counts'"):
+        replace(SMALL, summary="nothing", critic="per-configuration")
     unequal = replace(SMALL, summary="neighbours", critic="per-configuration")
     with pytest.raises(ValueError, match="same number of others"):
         train(unequal, Organization(team_size=4, topology="star"), (0,), 4)
