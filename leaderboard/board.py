@@ -20,7 +20,8 @@ from benchmark.harness.suites import Suite
 from benchmark.harness.variant import split_variant
 from benchmark.measures.references import Reference, reference
 from benchmark.tasks.registry import spec
-from leaderboard.record import FinishedRun, RunRecord
+from leaderboard.record import FinishedRun, RunRecord, machine
+from leaderboard.runtime import FILE, RuntimeRecord, read_runtimes
 from leaderboard.statistics import FLOOR, RESAMPLES, Array, clip, stack_runs
 from leaderboard.submission import check_suite, merge
 
@@ -56,6 +57,7 @@ class Board:
         seed: of all resampling.
         resamples: of every interval.
         family: only this family's tasks, if given.
+        runtimes: timings of submissions; see ``leaderboard.runtime.timed``.
     """
 
     suite: Suite
@@ -64,6 +66,7 @@ class Board:
     seed: int = 0
     resamples: int = RESAMPLES
     family: str | None = None
+    runtimes: tuple[RuntimeRecord, ...] = ()
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:
@@ -96,18 +99,25 @@ class Board:
         return not split_variant(submission)[1] and UNRANKED_INFORMATION not in self.information.get(submission, ())
 
 
-def make_board(suite: Suite, records: Iterable[RunRecord], search: Sequence[Path]) -> Board:
-    """Return the board of a suite: frozen references, and what each submission's manifest says it uses.
+def make_board(
+    suite: Suite, records: Iterable[RunRecord], search: Sequence[Path], runtimes: Iterable[RuntimeRecord] = ()
+) -> Board:
+    """Return the board of a suite: frozen references, what each submission's manifest says it uses, and its timings.
 
     Args:
         suite: what is compared.
         records: for the tasks beyond the suite's, and the names of the submissions.
         search: folders of submissions. A submission without a manifest there is taken at its word to use its own
-            observations only.
+            observations only. Timings published there are read as well.
+        runtimes: timings beside the published ones.
     """
     records = list(records)
     information = {}
+    timings = {record.digest: record for record in runtimes}
     for name in {record.submission for record in records}:
+        for folder in search:
+            if (folder / name / FILE).is_file():
+                timings |= {record.digest: record for record in read_runtimes(folder / name / FILE)}
         with suppress(ManifestError):
             information[name] = find_submission(name, search).information
     references = {}
@@ -115,7 +125,7 @@ def make_board(suite: Suite, records: Iterable[RunRecord], search: Sequence[Path
         # A third-party or perturbed task may have no references; it is then shown without scores.
         with suppress(ValueError):
             references[task_id] = reference(task_id)
-    return Board(suite, references, information)
+    return Board(suite, references, information, runtimes=tuple(timings.values()))
 
 
 def frame(records: Iterable[RunRecord], board: Board) -> pd.DataFrame:
@@ -149,7 +159,7 @@ def _row(record: RunRecord, reference: Reference | None) -> dict[str, Any]:
             row["belief_accuracy"] = record.beliefs.accuracy
             row["prior_accuracy"] = record.beliefs.prior_accuracy
         row["parameters"] = _parameters(record.notes)
-        row["hardware"] = _machine(record.hardware)
+        row["hardware"] = machine(record.hardware)
     return row
 
 
@@ -157,15 +167,6 @@ def _parameters(notes: Mapping[str, Any]) -> float:
     """Return the number of trainable parameters, if the learner noted it."""
     value = notes.get("parameters")
     return float(value) if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else math.nan
-
-
-def _machine(hardware: Mapping[str, Any]) -> str:
-    """Name what a run was trained on: its accelerator, or its processor and how many threads it used."""
-    threads = hardware.get("threads")
-    processor = str(hardware.get("processor", "unknown processor"))
-    return str(
-        hardware.get("accelerator") or (f"{processor}, {threads} thread{'s'[: threads != 1]}" if threads else processor)
-    )
 
 
 def select(runs: pd.DataFrame, column: str, values: Iterable[Any]) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from rich.text import Text
 from leaderboard.commands.beliefs import beliefs
 from leaderboard.commands.exchange import export_results, import_results
 from leaderboard.commands.figures import figures
+from leaderboard.commands.profile import profile
 from leaderboard.commands.reproduce import reproduce
 from leaderboard.commands.run import run
 from leaderboard.commands.site import site
@@ -39,6 +40,7 @@ for command in (
     run,
     table,
     stress,
+    profile,
     figures,
     site,
     beliefs,

@@ -6,9 +6,20 @@ from pathlib import Path
 from benchmark.harness.record import atomic_write
 from benchmark.harness.submission import MANIFEST, Submission
 from benchmark.harness.variant import split_variant
-from leaderboard.record import FinishedRun
-from leaderboard.submission import SubmissionError, check_manifest, merge, read_records, refuse, write_records
-from leaderboard.validate import MOST_BYTES_OF_TEXT, RESULTS, Report, check_content
+from leaderboard.record import FinishedRun, RunRecord
+from leaderboard.runtime import FILE, RuntimeRecord, read_runtimes, write_runtimes
+from leaderboard.submission import (
+    SubmissionError,
+    check_manifest,
+    holds_results,
+    merge,
+    parse_record,
+    read_files,
+    read_records,
+    refuse,
+    write_records,
+)
+from leaderboard.validate import MOST_BYTES_OF_TEXT, RESULTS, Report, check_content, check_runtimes
 
 
 def published_names(target: Path) -> list[str]:
@@ -21,7 +32,8 @@ def publish(
 ) -> tuple[Path, int, int]:
     """Merge records into ``<target>/<name>/results.jsonl`` and copy the manifest and the learner's code beside them.
 
-    Records that are already published there are kept; nothing is written if ``penumbra validate`` would refuse it.
+    Timings that the sources hold go into ``runtime.jsonl``; once results are published, timings alone will do. Records
+    that are already published there are kept; nothing is written if ``penumbra validate`` would refuse it.
 
     Args:
         submission: whose records to take, those of its variants too; others' are left alone.
@@ -39,13 +51,17 @@ def publish(
     check_manifest(submission.folder / MANIFEST)
     folder = target / submission.name
     path = folder / RESULTS
-    found = [record for source in sources for record in read_records(source, variants=True)]
+    read = [_read(source) for source in sources]
+    found = [record for records, _ in read for record in records]
+    timings = [
+        each for _, runtimes in read for each in runtimes if split_variant(each.submission)[0] == submission.name
+    ]
     mine = [
         record
         for record in found
         if split_variant(record.submission)[0] == submission.name and (failed or isinstance(record, FinishedRun))
     ]
-    if not mine:
+    if not mine and not (timings and path.exists()):
         names = sorted({record.submission for record in found})
         raise SubmissionError(f"no finished record of {submission.name!r} in the sources; they hold: {names}")
     published = read_records(path, variants=True) if path.exists() else []
@@ -54,12 +70,32 @@ def publish(
     together = [*published, *new]
     report = Report()
     check_content(submission, together, report)
+    timings = _newest([*(read_runtimes(folder / FILE) if (folder / FILE).exists() else []), *timings])
+    check_runtimes(submission, timings, report)
     refuse(report.errors)
     if folder.resolve() != submission.folder:
         for file in [submission.folder / MANIFEST, *_code(submission)]:
             atomic_write(folder / file.name, file.read_bytes())
     write_records(path, merge(together))
+    if timings:
+        write_runtimes(folder / FILE, timings)
     return path, len(together), len(new)
+
+
+def _read(source: Path) -> tuple[list[RunRecord], list[RuntimeRecord]]:
+    """Return the run records and the timings of a file or a folder; it may hold only one kind."""
+    records = read_files(source, parse_record, holds_results) if source.is_dir() or holds_results(source) else []
+    timings = read_runtimes(source) if source.is_dir() or not holds_results(source) else []
+    return records, timings
+
+
+def _newest(timings: Iterable[RuntimeRecord]) -> list[RuntimeRecord]:
+    """Return the last timing of every cell, as those that were disturbed are measured again; what counts is kept."""
+    kept: dict[tuple, RuntimeRecord] = {}
+    for record in timings:
+        if record.cell not in kept or kept[record.cell].doubts or not record.doubts:
+            kept[record.cell] = record
+    return list(kept.values())
 
 
 def _code(submission: Submission) -> list[Path]:

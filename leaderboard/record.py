@@ -4,7 +4,7 @@
 Nothing here trusts a number that can be recomputed: a final return must be the mean of the marks it is the mean of.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from itertools import pairwise
 from typing import Annotated, Any, Literal
@@ -256,3 +256,12 @@ def _check_lengths(model: BaseModel, length: int) -> None:
 
 def _slack(values: Iterable[float]) -> float:
     return _TOLERANCE * max(1e-3, *map(abs, values))
+
+
+def machine(hardware: Mapping[str, Any]) -> str:
+    """Name what a run was trained on: its accelerator, or its processor and how many threads it used."""
+    threads = hardware.get("threads")
+    processor = str(hardware.get("processor", "unknown processor"))
+    return str(
+        hardware.get("accelerator") or (f"{processor}, {threads} thread{'s'[: threads != 1]}" if threads else processor)
+    )

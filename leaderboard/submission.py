@@ -6,14 +6,15 @@ the key, the value and the rule.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from benchmark.harness.record import atomic_write, digest
+from benchmark.harness.runtime import PREFIX
 from benchmark.harness.submission import Submission, read_manifest
 from benchmark.harness.suites import Suite
 from benchmark.harness.variant import split_variant
@@ -26,6 +27,7 @@ MOST_BYTES_PER_FILE = 32_000_000  # several times all suites together
 MOST_MESSAGES = 20
 MOST_CHARACTERS = 300
 
+Parsed = TypeVar("Parsed")
 _RECORD: TypeAdapter[RunRecord] = TypeAdapter(RunRecord)
 _MODELS = [kind for kind in vars(schema).values() if isinstance(kind, type) and issubclass(kind, BaseModel)]
 _KEYS = sorted({key for model in _MODELS for key in model.model_fields})
@@ -78,19 +80,38 @@ def read_records(path: Path, *, variants: bool = False) -> list[RunRecord]:
     Raises:
         SubmissionError: listing every record that is not what it should be.
     """
-    files = _record_files(path)
+    records = read_files(path, parse_record, holds_results)
+    if not records:
+        refuse([f"{path}: holds no records; expected lines of .jsonl files, or .json files"])
+    return records if variants else [record for record in records if not split_variant(record.submission)[1]]
+
+
+def read_files(path: Path, parser: Callable[[bytes, str], Parsed], chosen: Callable[[Path], bool]) -> list[Parsed]:
+    """Read every record of a file, or of the chosen files in a folder.
+
+    Args:
+        path: a file, which is always read, or a folder.
+        parser: makes a record of a text and the place it was found.
+        chosen: which files of a folder.
+
+    Raises:
+        SubmissionError: listing every record that is not what it should be.
+    """
     problems: list[str] = []
-    records: list[RunRecord] = []
-    for file in files:
+    records: list[Parsed] = []
+    for file in _record_files(path, chosen):
         for source, text in _texts(file):
             try:
-                records.append(parse_record(text, source))
+                records.append(parser(text, source))
             except SubmissionError as error:
                 problems += str(error).splitlines()
-    if not files or not (records or problems):
-        problems.append(f"{path}: holds no records; expected lines of .jsonl files, or .json files")
     refuse(problems)
-    return records if variants else [record for record in records if not split_variant(record.submission)[1]]
+    return records
+
+
+def holds_results(file: Path) -> bool:
+    """Whether a file is not named as runtime records are, which time submissions and hold no results."""
+    return not file.name.startswith(PREFIX)
 
 
 def parse_record(text: str | bytes, source: str = "record") -> RunRecord:
@@ -99,6 +120,11 @@ def parse_record(text: str | bytes, source: str = "record") -> RunRecord:
     Raises:
         SubmissionError: each line naming the source, the key, the value and the rule.
     """
+    return parse(text, source, _RECORD)
+
+
+def parse(text: str | bytes, source: str, adapter: TypeAdapter[Parsed]) -> Parsed:
+    """Check one record of any kind against its model, and its digest; see ``parse_record``."""
     try:
         raw = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates)
     except RecursionError:
@@ -108,7 +134,7 @@ def parse_record(text: str | bytes, source: str = "record") -> RunRecord:
     if not isinstance(raw, dict):
         raise SubmissionError(f"{source}: must be a JSON object, not {type(raw).__name__}")
     try:
-        record = _RECORD.validate_python(raw)
+        record: Any = adapter.validate_python(raw)
     except ValidationError as error:
         refuse([f"{source}: {_explain(entry)}" for entry in error.errors()[:MOST_MESSAGES]])
         raise AssertionError from error
@@ -180,11 +206,11 @@ def write_records(path: Path, records: Iterable[RunRecord]) -> None:
     atomic_write(path, "".join(lines).encode())
 
 
-def _record_files(path: Path) -> list[Path]:
+def _record_files(path: Path, chosen: Callable[[Path], bool]) -> list[Path]:
     if not path.is_dir():
         return [path]
     found = [file for kind in ("*.json", "*.jsonl") for file in path.rglob(kind)]
-    return sorted(file for file in found if not file.name.startswith("."))
+    return sorted(file for file in found if not file.name.startswith(".") and chosen(file))
 
 
 def _texts(file: Path) -> Iterator[tuple[str, bytes]]:
@@ -237,7 +263,7 @@ def _explain(error: ErrorDetails) -> str:
     return f"{key}={shorten(error['input'])}: {rule}"
 
 
-def where(record: RunRecord) -> str:
+def where(record: Any) -> str:
     """Return the place that a record was read from."""
     return record._source or "record"
 

@@ -15,6 +15,7 @@ from benchmark.harness.variant import same, split_variant
 from benchmark.tasks.registry import did_you_mean, make_task, spec, task_ids
 from leaderboard.plausible import implausible
 from leaderboard.record import FinishedRun, RunRecord
+from leaderboard.runtime import FILE, RuntimeRecord, read_runtimes
 from leaderboard.submission import (
     MOST_BYTES_PER_FILE,
     SubmissionError,
@@ -30,7 +31,8 @@ from leaderboard.submission import (
 RESULTS = "results.jsonl"
 MOST_FILES = 50
 # What a submission's folder may hold, and how large it may be: the learner's code is read by people, run by nobody.
-SIZES = {MANIFEST: MOST_BYTES, RESULTS: MOST_BYTES_PER_FILE}
+SIZES = {MANIFEST: MOST_BYTES, RESULTS: MOST_BYTES_PER_FILE, FILE: MOST_BYTES_PER_FILE}
+OPTIONAL = (FILE,)
 SUFFIXES = (".py", ".md", ".txt")
 MOST_BYTES_OF_TEXT = 1_000_000
 
@@ -43,6 +45,7 @@ class Report:
     warnings: list[str] = field(default_factory=list)
     manifest: Submission | None = None
     records: list[RunRecord] = field(default_factory=list)
+    runtimes: list[RuntimeRecord] = field(default_factory=list)
 
 
 def validate(folder: Path) -> Report:
@@ -58,9 +61,23 @@ def validate(folder: Path) -> Report:
         report.records = read_records(folder / RESULTS, variants=True)
     except SubmissionError as error:
         report.errors += str(error).splitlines()
+    if (folder / FILE).exists():
+        try:
+            report.runtimes = read_runtimes(folder / FILE)
+        except SubmissionError as error:
+            report.errors += str(error).splitlines()
     if report.manifest is not None and report.records:
         check_content(report.manifest, report.records, report)
+    if report.manifest is not None:
+        check_runtimes(report.manifest, report.runtimes, report)
     return report
+
+
+def check_runtimes(manifest: Submission, runtimes: Sequence[RuntimeRecord], report: Report) -> None:
+    """Check what a manifest and its timings say together, and add what is found to the report."""
+    for record in runtimes:
+        report.errors += map(plain, _rules(manifest, record))
+        report.warnings += [plain(f"{where(record)}: does not count: {doubt}") for doubt in record.doubts]
 
 
 def check_content(manifest: Submission, records: Sequence[RunRecord], report: Report) -> None:
@@ -106,20 +123,21 @@ def _files(folder: Path) -> list[str]:
         elif status.st_size > most:
             problems.append(f"{entry}: {status.st_size} bytes exceed {most}")
     present = {entry.name for entry in entries}
-    problems += [f"{folder / name}: is missing" for name in SIZES if name not in present]
+    problems += [f"{folder / name}: is missing" for name in SIZES if name not in (*present, *OPTIONAL)]
     return problems
 
 
-def _rules(manifest: Submission, record: RunRecord) -> list[str]:
+def _rules(manifest: Submission, record: RunRecord | RuntimeRecord) -> list[str]:
     """Say what a record must have in common with its manifest, its suite and the registered tasks."""
     problems = []
     name, changes = split_variant(record.submission)
     if name != manifest.name:
         problems.append(f"submission={record.submission!r} must be {manifest.name!r}, as in {MANIFEST}, or a variant")
-    try:
-        get_suite(record.suite)
-    except ValueError as error:
-        problems.append(str(error))
+    if not isinstance(record, RuntimeRecord):
+        try:
+            get_suite(record.suite)
+        except ValueError as error:
+            problems.append(str(error))
     if not _is_listed(record):
         name = record.task_id.partition(":")[0]
         known = f"{did_you_mean(name, task_ids())}; see `penumbra tasks`"
@@ -136,12 +154,12 @@ def _rules(manifest: Submission, record: RunRecord) -> list[str]:
         mine, said = record.config.get(key), parameters.get(key)
         if not same(mine, said):
             problems.append(f"config.{key}={shorten(mine)} must be {shorten(said)}, as in {MANIFEST}")
-    if isinstance(record, FinishedRun) and record.stacked_runs > 1 and not manifest.stacked:
+    if isinstance(record, FinishedRun | RuntimeRecord) and record.stacked_runs > 1 and not manifest.stacked:
         problems.append(f"stacked_runs={record.stacked_runs} must be 1: stacked=false in {MANIFEST}")
     return [f"{where(record)}: {problem}" for problem in problems]
 
 
-def _is_listed(record: RunRecord) -> bool:
+def _is_listed(record: RunRecord | RuntimeRecord) -> bool:
     return record.task_id.partition(":")[0] in task_ids()
 
 

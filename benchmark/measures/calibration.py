@@ -7,8 +7,8 @@ more than ``DRIFT``, or somebody else at work meanwhile, mark a timing as conten
 """
 
 import json
+import math
 import statistics
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +20,7 @@ from torch import Tensor
 from benchmark.episodes.policy import RandomPolicy
 from benchmark.episodes.rollout import rollout
 from benchmark.measures.clock import Clock
+from benchmark.measures.watch import Watch
 from benchmark.tasks.registry import did_you_mean, make_task
 from benchmark.tasks.streams import bits, episode_keys, uniform
 
@@ -44,6 +45,10 @@ class Calibration:
         slow, fast = sorted((self.seconds, other.seconds), reverse=True)
         return slow / fast - 1.0
 
+    def between(self, other: "Calibration") -> "Calibration":
+        """Return the mean of two calibrations: what the machine was like between them."""
+        return Calibration({part: (seconds + other.parts[part]) / 2 for part, seconds in self.parts.items()})
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -52,12 +57,17 @@ class Profile:
     Attributes:
         name: for instance ``"cpu-2"``.
         machine: what it is, in words.
+        device: ``"cpu"`` or ``"cuda"``.
+        threads: that torch used. Timings for this profile use as many: threads help the workload and a learner to
+            different degrees, so that with another number of them neither would say anything about the other.
         torch: the version the calibration was measured with.
         calibration: what the workload took there, with nobody else at work.
     """
 
     name: str
     machine: str
+    device: str
+    threads: int
     torch: str
     calibration: Calibration
 
@@ -65,12 +75,17 @@ class Profile:
         """Return the seconds that ``seconds``, measured where the workload took ``seen``, would be on this profile."""
         return seconds * self.calibration.seconds / seen.seconds
 
+    def distance(self, seen: Calibration) -> float:
+        """Return how unlike a machine is: the mean over the parts of the logarithm of their ratio, without its sign."""
+        ratios = [math.log(seen.parts[part] / frozen) for part, frozen in self.calibration.parts.items()]
+        return sum(map(abs, ratios)) / len(ratios)
+
 
 @lru_cache(maxsize=1)
 def profiles() -> dict[str, Profile]:
     """Return the frozen profiles by name."""
     return {
-        name: Profile(name, entry["machine"], entry["torch"], Calibration(entry["calibration"]))
+        name: Profile(name, **{**entry, "calibration": Calibration(entry["calibration"])})
         for name, entry in json.loads(PROFILES.read_text()).items()
     }
 
@@ -85,6 +100,13 @@ def get_profile(name: str) -> Profile:
     if name not in known:
         raise ValueError(f"profile={name!r} is unknown{did_you_mean(name, known)}; allowed: {', '.join(known)}")
     return known[name]
+
+
+def nearest(seen: Calibration, device: torch.device | str = "cpu") -> Profile | None:
+    """Return the frozen profile most like a machine, among those of the same kind of device; None if there is none."""
+    kind = torch.device(device).type
+    same = [profile for profile in profiles().values() if profile.device == kind]
+    return min(same, key=lambda profile: profile.distance(seen), default=None)
 
 
 def calibrate(device: torch.device | str = "cpu") -> Calibration:
@@ -152,19 +174,24 @@ def freeze(name: str, machine: str, device: torch.device | str = "cpu") -> Profi
     The fastest of three calibrations counts: whatever disturbs, slows.
 
     Raises:
-        ValueError: if three calibrations differ by more than ``DRIFT``: the machine is not idle.
+        ValueError: if three calibrations differ by more than ``DRIFT``, or others are at work: the machine is not idle.
     """
-    seen = sorted((calibrate(device) for _ in range(3)), key=lambda calibration: calibration.seconds)
+    with Watch(device) as watch:
+        seen = sorted((calibrate(device) for _ in range(3)), key=lambda calibration: calibration.seconds)
+    if watch.crowded:
+        raise ValueError(f"freeze: {watch.told}: the machine is not idle")
     if seen[0].drift(seen[-1]) > DRIFT:
         took = ", ".join(f"{calibration.seconds:.3f}" for calibration in seen)
         raise ValueError(f"freeze: three calibrations took {took} s: the machine is not idle")
     entries = json.loads(PROFILES.read_text()) if PROFILES.exists() else {}
     parts = {part: float(f"{seconds:.4g}") for part, seconds in seen[0].parts.items()}
-    entries[name] = {"machine": machine, "torch": torch.__version__, "calibration": parts}
+    entries[name] = {
+        "machine": machine,
+        "device": torch.device(device).type,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "calibration": parts,
+    }
     PROFILES.write_text(json.dumps(entries, indent=2) + "\n")
     profiles.cache_clear()
     return get_profile(name)
-
-
-if __name__ == "__main__":
-    print(freeze(*sys.argv[1:]))

@@ -99,7 +99,22 @@ class Watch:
     @property
     def crowded(self) -> bool:
         """Whether others took more than ``LOST`` of what this process could have used, or a share of the GPU."""
-        return bool(self.neighbours) or (self.lost or 0.0) > LOST
+        return bool(crowd(self.lost, self.neighbours))
+
+    @property
+    def told(self) -> str:
+        """Who else was there, in words."""
+        return "; ".join(crowd(self.lost, self.neighbours)) or "nobody else was at work"
+
+
+def crowd(lost: float | None, neighbours: int | None) -> list[str]:
+    """Say why a timing is crowded; nothing if it is not."""
+    said = []
+    if (lost or 0.0) > LOST:
+        said.append(f"others took {lost:.0%} of the processor time")
+    if neighbours:
+        said.append(f"{neighbours} other process{'es'[: 2 * (neighbours > 1)]} on the GPU")
+    return said
 
 
 def _own_seconds() -> float:
