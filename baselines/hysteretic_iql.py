@@ -18,11 +18,13 @@ from torch import Tensor
 
 from baselines.losses import double_q_values, hysteretic_td_loss, lambda_returns
 from baselines.networks import clip_gradients, polyak
-from baselines.recurrent import RecurrentPolicy, RecurrentQ, scaling
+from baselines.recurrent import MemorylessQ, RecurrentPolicy, RecurrentQ, scaling
 from baselines.replay import Replay, Sequences
 from benchmark.episodes.policy import Policy
 from benchmark.episodes.rollout import Episodes
 from benchmark.harness.protocol import Setting, per_run
+
+NETWORKS = {"history": RecurrentQ, "none": MemorylessQ}
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,11 @@ class RecHystIQL:
         hidden: units of the GRU.
         width: units of each of the two hidden layers above it.
         input_scale: where the bounds of the observations are put, as ``[-input_scale, input_scale]``.
+        memory: what an action may depend on: the whole ``"history"``, or with ``"none"`` the latest observation only, a
+            diagnostic that asks what memory is worth. (What the *state* is worth, a task suffixed ``reveal=1`` tells.)
+
+    Raises:
+        ValueError: if ``memory`` is neither.
     """
 
     beta: float = 0.4
@@ -68,11 +75,16 @@ class RecHystIQL:
     hidden: int = 64
     width: int = 128
     input_scale: float = 2.0
+    memory: str = "history"
+
+    def __post_init__(self) -> None:
+        if self.memory not in NETWORKS:
+            raise ValueError(f"rec-hyst-iql: memory={self.memory!r} is unknown; allowed: {', '.join(NETWORKS)}")
 
     def train(self, setting: Setting) -> Iterator[Policy]:
         """Train R x N stacked networks; yield the greedy policy of the target networks after every round."""
         scale = scaling(setting.task.observation_layout, self.input_scale, setting.device)
-        online = RecurrentQ(setting.run_keys, setting.task, self.hidden, self.width)
+        online = NETWORKS[self.memory](setting.run_keys, setting.task, self.hidden, self.width)
         target = copy.deepcopy(online)
         optimiser = torch.optim.Adam(online.parameters(), fused=True)
         replay = Replay(setting.run_keys, min(self.capacity, setting.budget))

@@ -70,6 +70,10 @@ class RecurrentQ(nn.Module):
         before = pad(one_hot(actions, self.actions), (0, 0, 1, 0))
         return self.gru(torch.cat((observations, before), -1))
 
+    def remember(self, observations: Tensor, before: Tensor, hidden: Tensor) -> Tensor:
+        """Take one step: from ``[R, N, B, O]``, one-hot previous actions and ``[R, N, B, H]`` to the next ``H``."""
+        return self.gru.step(torch.cat((observations, before), -1), hidden)
+
     def values(self, observations: Tensor, hidden: Tensor) -> Tensor:
         """Return the values ``[R, N, ..., A]`` of scaled observations ``[R, N, ..., O]`` and histories."""
         return self.head(torch.cat((observations, hidden), -1))
@@ -77,6 +81,18 @@ class RecurrentQ(nn.Module):
     def forward(self, observations: Tensor, actions: Tensor) -> Tensor:
         """Return the values ``[R, N, B, T + 1, A]`` along whole episodes; arguments as for ``histories``."""
         return self.values(observations, self.histories(observations, actions))
+
+
+class MemorylessQ(RecurrentQ):
+    """The same network with its memory switched off: the history is 0 whatever happened, and the GRU idle."""
+
+    def histories(self, observations: Tensor, actions: Tensor) -> Tensor:
+        """Return zeros ``[R, N, B, T + 1, H]``."""
+        return observations.new_zeros(*observations.shape[:-1], self.gru.hidden_weight.shape[2])
+
+    def remember(self, observations: Tensor, before: Tensor, hidden: Tensor) -> Tensor:
+        """Return what is there, zeros ``[R, N, B, H]``."""
+        return hidden
 
 
 def exploration(
@@ -149,7 +165,7 @@ class RecurrentPolicy:
         runs = memory.hidden.shape[0]
         scaled = self.scale(observations).unflatten(0, (runs, -1)).transpose(1, 2)  # [R, N, B / R, O]
         before = memory.before.unflatten(0, (runs, -1)).transpose(1, 2)
-        hidden = self.network.gru.step(torch.cat((scaled, before), -1), memory.hidden)
+        hidden = self.network.remember(scaled, before, memory.hidden)
         greedy = self.network.values(scaled, hidden).argmax(-1).transpose(1, 2).flatten(0, 1)
         count = self.network.actions
         bout = exploration(memory.bout, memory.keys, memory.step, count, self.epsilon, self.persistence)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from recall import Recall
 
-from baselines.hysteretic_iql import RecHystIQL, return_unit
+from baselines.hysteretic_iql import NETWORKS, RecHystIQL, return_unit
 from baselines.recurrent import RecurrentPolicy, RecurrentQ
 from baselines.replay import Sequences
 from benchmark.episodes.policy import RandomPolicy
@@ -149,6 +149,27 @@ def test_rewards_are_counted_in_units_of_the_spread_of_returns_but_never_blown_u
     episodes.rewards[:2, 1] = torch.tensor([[10.0, 10.0], [-10.0, -10.0]])
     episodes.rewards[3, 2, 0] = 0.1
     assert return_unit(episodes, 2).flatten().tolist() == [10.0, 1.0]
+
+
+def test_without_memory_it_cannot_remember_what_it_was_shown():
+    """Recall asks at the end for what was shown at the start; guessing earns what a coin is worth."""
+    _, policy = train(replace(SMALL, updates_per_episode=1, batch=16, memory="none"), Recall(), (0, 1), 500)
+    played = evaluate(Recall(), policy, 2)
+    assert played.returns.view(2, -1).mean(1).max() < 1.3, played.returns
+    # Equal observations, equal actions, whatever came before.
+    seen = torch.cat((played.observations[:100, :-1], played.actions[:100, ..., None]), -1).flatten(0, 1)
+    for agent in range(2):
+        pairs = seen[:, agent].unique(dim=0)
+        assert len(pairs) == len(pairs[:, :-1].unique(dim=0))
+    with pytest.raises(ValueError, match="memory='state' is unknown; allowed: history, none"):
+        RecHystIQL(memory="state")
+
+
+def test_memory_switched_off_changes_no_weight_that_is_used():
+    with_memory, without = (kind(episode_keys("user", 0, 1), Recall(), 8, 16) for kind in NETWORKS.values())
+    batch = random_batch(1, 0)
+    zero = torch.zeros(1, 2, 5, 4, 8)
+    assert torch.equal(without(batch.observations, batch.actions), with_memory.values(batch.observations, zero))
 
 
 @pytest.mark.slow
