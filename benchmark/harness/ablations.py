@@ -87,7 +87,7 @@ ABLATIONS = (
         "what critics know of the others: configuration, mean field or nothing",
     ),
     Ablation(
-        "sharing", "ia2c++-cf", "reward", ("team", "neighbourhood", "individual"), _FIRMS, "whose reward is learned from"
+        "sharing", "ia2c++-cf", "reward", ("team", "neighbourhood", "individual"), _FIRMS, "whose reward agents learn"
     ),
 )  # fmt: skip
 
