@@ -74,7 +74,7 @@ def binomial(trials: Tensor, drawn: Tensor, probability: float, limit: int) -> T
     half = width // 2
     while half:
         # At least `half` more thresholds lie below the word if the half-th one does. (lt_ yields int32, not bool.)
-        place.add_(table.index_select(0, place + (half - 1)).lt_(word), alpha=half)
+        place.add_(table[half - 1 :].index_select(0, place).lt_(word), alpha=half)
         half //= 2
     return (place - shift.index_select(0, row)).view(trials.shape)
 

@@ -25,11 +25,16 @@ def _shift_right(x: Tensor, count: int) -> Tensor:
     return (x >> count) & ((1 << (64 - count)) - 1)
 
 
+def _fold(x: Tensor, count: int) -> Tensor:
+    """Xor int64 with itself shifted right as if unsigned. Only one new tensor: draws are bound by memory."""
+    return (x >> count).bitwise_and_((1 << (64 - count)) - 1).bitwise_xor_(x)
+
+
 def mix(x: Tensor) -> Tensor:
     """Scramble int64 of any shape, one to one (the finaliser of SplitMix64)."""
-    x = (x ^ _shift_right(x, 30)) * _FIRST
-    x = (x ^ _shift_right(x, 27)) * _SECOND
-    return x ^ _shift_right(x, 31)
+    x = _fold(x, 30).mul_(_FIRST)
+    x = _fold(x, 27).mul_(_SECOND)
+    return _fold(x, 31)
 
 
 @lru_cache(maxsize=4096)
