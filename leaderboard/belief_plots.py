@@ -9,14 +9,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from leaderboard.beliefs import POSTERIOR, PRIOR, Scores, TaskBeliefs
+from leaderboard.beliefs import POSTERIOR, PRIOR, Scores, TaskBeliefs, mean
 from leaderboard.curves import label_ends
+from leaderboard.figures import HEIGHT, WIDTH, Picture
 from leaderboard.palette import Colour, colours, darker
-from leaderboard.plots import FAINT, INK, band, finish, style
+from leaderboard.plots import FAINT, INK, PAPER, band, finish, style
 from leaderboard.statistics import Array, mean_estimate
 
 NAMES = {"nll": "NLL [nats]", "error": "error [cells]"}
-_FLOOR = "#111111"
+_MEANINGS = {
+    "nll": ("Surprise at the truth", "Negative log-likelihood of the hidden variables' true values"),
+    "error": ("Belief error", "Root mean squared distance from the belief's mean to the truth, in cells,"),
+}
 
 
 def history_curves(
@@ -64,10 +68,10 @@ def history_curves(
 def _draw_end(ax: Axes, name: str, values: Array) -> tuple[float, Colour]:
     x = np.arange(len(values))
     if name == POSTERIOR:
-        ax.fill_between(x, 0, values, color="#000000", alpha=0.06, linewidth=0, zorder=1)
+        ax.fill_between(x, 0, values, color=FAINT, alpha=0.12, linewidth=0, zorder=1)
         ax.text(0.05, 0.05, "cannot be known", transform=ax.transAxes, fontsize=8, color=FAINT)
     style = {PRIOR: (0, (4, 3)), POSTERIOR: "-"}[name]
-    ax.plot(x, values, color=FAINT if name == PRIOR else _FLOOR, linewidth=1.3, linestyle=style, zorder=4)
+    ax.plot(x, values, color=FAINT if name == PRIOR else INK, linewidth=1.3, linestyle=style, zorder=4)
     return float(values[~np.isnan(values)][-1]), FAINT if name == PRIOR else INK
 
 
@@ -87,14 +91,14 @@ def reliability_curves(task: TaskBeliefs, ax: Axes, palette: Mapping[str, Colour
         name: (runs, palette[name]) for name, runs in task.runs.items() if all(run.get("reliability") for run in runs)
     }
     if POSTERIOR in task.ends:
-        drawn[POSTERIOR] = [task.ends[POSTERIOR]], _FLOOR
+        drawn[POSTERIOR] = [task.ends[POSTERIOR]], INK
     for name, (runs, color) in drawn.items():
         x, y, share = pooled_reliability(runs)
         shown = share > 0.002
         x, y, share = x[shown], y[shown], share[shown]
         floor = name == POSTERIOR
         ax.plot(x, y, color=color, linewidth=1.0 if floor else 1.5, zorder=2, alpha=0.8)
-        face = "white" if floor else color
+        face = PAPER if floor else color
         ax.scatter(x, y, s=10 + 160 * share, color=face, edgecolor=color, linewidth=1.0, zorder=4 - floor, label=name,
                    clip_on=False)  # fmt: skip
     ax.set_xlim(-0.03, 1.03)
@@ -134,6 +138,44 @@ def belief_figure(task: TaskBeliefs, seed: int, palette: Mapping[str, Colour] | 
     axes[0].set_title(task.task_id)
     reliability_curves(task, axes[-1], palette)
     return figure
+
+
+def belief_pictures(task: TaskBeliefs, seed: int, palette: Mapping[str, Colour]) -> list[Picture]:
+    """Return the figures of one task one by one, with the words that stand in for them."""
+    drawn = []
+    with style():
+        for measure in NAMES:
+            if _has(task, measure):
+                figure = Figure(figsize=(WIDTH, HEIGHT))
+                history_curves(task, measure, figure.subplots(), seed, palette)
+                title, what = _MEANINGS[measure]
+                caption = (
+                    f"{what} against history length: mean over runs, with 95% bootstrap bands over whole runs. No "
+                    "belief gets below the exact posterior but by luck; the prior has seen nothing."
+                )
+                drawn.append(Picture(f"beliefs-{measure}", title, caption, _told(task, measure), figure))
+        if any(run.get("reliability") for runs in task.runs.values() for run in runs):
+            figure = Figure(figsize=(WIDTH, WIDTH))
+            reliability_curves(task, figure.subplots(), palette).legend(loc="upper left", fontsize=9)
+            caption = (
+                "How often the most likely value is right, by how likely it is held. On the diagonal beliefs are "
+                "honest, below it too sure of themselves. The area of a point is the share of beliefs in it."
+            )
+            alt = "; ".join(f"{name} {_mean(runs, 'ece')}" for name, runs in task.runs.items())
+            alt = f"Expected calibration error: {alt}."
+            drawn.append(Picture("beliefs-reliability", "Reliability", caption, alt, figure))
+    return drawn
+
+
+def _told(task: TaskBeliefs, measure: str) -> str:
+    sources = {**task.runs, **{name: [scores] for name, scores in task.ends.items()}}
+    told = "; ".join(f"{name} {_mean(runs, measure)}" for name, runs in sources.items())
+    return f"{_MEANINGS[measure][0]}, mean over all histories: {told}."
+
+
+def _mean(runs: Sequence[Scores], measure: str) -> str:
+    value = mean(runs, measure)
+    return "n/a" if np.isnan(value) else f"{value:.3f}"
 
 
 def write_belief_figures(beliefs: Iterable[TaskBeliefs], folder: Path, palette: Mapping[str, Colour]) -> list[Path]:

@@ -1,26 +1,28 @@
 """Belief heat maps: what an agent believes about everything that it cannot see, beside the true board."""
 
-from pathlib import Path
+import pathlib
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.collections import PolyCollection
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 
 from benchmark.episodes.render import AGENTS, COLOURS
 from benchmark.tasks.picture import Picture
 from benchmark.tasks.task import HiddenVariable
 from leaderboard.belief_plots import save
+from leaderboard.figures import Picture as Drawing
 from leaderboard.moments import Story
-from leaderboard.plots import FAINT, INK, style
+from leaderboard.plots import FAINT, style
 from leaderboard.statistics import Array
 
 # From certainly not to certainly; small probabilities must show too.
-_HEAT = LinearSegmentedColormap.from_list("belief", ["#f7f6f2", "#f6d9a8", "#e8894a", "#b2304f", "#3c1053"])
+_HEAT = LinearSegmentedColormap.from_list("belief", ["#f7f6f2", "#f6d9a8", "#e8894a", "#b2304f", "#3c1053"], N=128)
 _NORM = PowerNorm(0.4, 0.0, 1.0)
 _TICKS = (0.0, 0.01, 0.1, 0.3, 0.6, 1.0)
 _SIDE = 1.45  # inches of a panel
@@ -30,6 +32,7 @@ _MARKERS = {"star": "*", "key": "P", "door": "s", "square": "s", "diamond": "D",
 _APART = 3.0
 _LARGE = 0.085  # of the board's width, from centre to edge
 _TRUTH = "#0a7f6f"
+_BLACK = "#111111"  # boards stay light on a dark page, and so does what is written on them stay dark
 
 
 def heatmaps(story: Story) -> Figure:
@@ -55,6 +58,8 @@ def heatmaps(story: Story) -> Figure:
         ax.annotate(label, (0, 0.5), (-6 - 4.2 * beside, 0), "axes fraction", "offset points", ha="right", va="center",
                     fontsize=9)  # fmt: skip
     scale = figure.colorbar(ScalarMappable(_NORM, _HEAT), ax=axes, shrink=0.55, aspect=28, pad=0.015, ticks=_TICKS)
+    assert scale.solids is not None
+    scale.solids.set(rasterized=False, edgecolor="face")  # a page may hold no bitmap
     scale.ax.set_yticklabels([f"{tick:.0%}" for tick in _TICKS], fontsize=8)
     scale.ax.set_title("belief", fontsize=8, fontweight="normal", loc="left")
     figure.suptitle(story.title, fontsize=10, fontweight="bold", x=0.01, ha="left")
@@ -63,7 +68,28 @@ def heatmaps(story: Story) -> Figure:
     return figure
 
 
-def write_heatmaps(story: Story, path: Path) -> None:
+def heatmap_picture(story: Story) -> Drawing:
+    """Return the heat maps with the words that stand in for them."""
+    with style():
+        figure = heatmaps(story)
+    figure.suptitle("")  # the caption says it
+    names = ", ".join(variable.name.replace("_", " ") for variable in story.variables)
+    told = []
+    for moment in story.moments:
+        beliefs = zip(story.variables, moment.belief, moment.hidden, strict=True)
+        shares = ", ".join(f"{variable.name} {belief[value]:.0%}" for variable, belief, value in beliefs)
+        told.append(f"step {moment.step}: {shares}")
+    return Drawing(
+        "heatmaps",
+        "What can be known",
+        f"{story.title}. The true board above, below it what the agent believes about each hidden variable ({names}) "
+        "at the moments when that changed most. Rings mark the truth.",
+        f"Probability that the belief gives to the truth, at {'; '.join(told)}.",
+        figure,
+    )
+
+
+def write_heatmaps(story: Story, path: pathlib.Path) -> None:
     """Draw a story as PNG and, beside it, as SVG."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with style():
@@ -102,7 +128,7 @@ def _agents(ax: Axes, picture: Picture, points: float, agent: int) -> None:
         spread = (0.3 if many else 0.35) * max(1.0, 5 / points) * (len(crowd) > 1)
         x, y = place + spread * np.array([np.cos(turn), np.sin(turn)])
         size = 16.0 if many else max(38.0, (0.8 * points) ** 2)
-        edge = INK if number == agent else "white"
+        edge = _BLACK if number == agent else "white"
         ax.scatter(x, y, s=size, color=_colour(number), edgecolor=edge, linewidth=0.6, zorder=4)
         if not many:
             ax.text(x, y - 0.02, str(number), color="white", fontsize=5.5, ha="center", va="center", zorder=5)
@@ -131,14 +157,14 @@ def draw_belief(ax: Axes, picture: Picture, variable: HiddenVariable, belief: Ar
     if large:
         for index, (x, y) in zip(on_board, points, strict=True):
             aside = 0.45 * reach if np.hypot(*(stand - (x, y))) < 0.5 * reach else 0.0
-            color = "white" if _NORM(belief[index]) > 0.6 else INK
+            color = "white" if _NORM(belief[index]) > 0.6 else _BLACK
             ax.text(x, y + aside, f"{100 * belief[index]:.0f}", color=color, fontsize=5.5, ha="center", va="center",
                     zorder=7)  # fmt: skip
     if truth in on_board:
         (place,) = flat(variable.values[truth], picture.hexagonal)
         _ring(ax, picture, place, reach, large)
     if picture.agents:
-        ax.scatter(*stand, s=13, color="white", edgecolor=INK, linewidth=0.7, zorder=6)
+        ax.scatter(*stand, s=13, color="white", edgecolor=_BLACK, linewidth=0.7, zorder=6)
     if len(on_board) < len(variable.values):
         gone = 1.0 - float(sum(belief[index] for index in on_board))
         fact = ", true" if truth not in on_board else ""
@@ -194,10 +220,13 @@ def _patches(
     radius = reach / 0.75**0.5 if hexagonal else reach * 2**0.5
     angles = 2 * np.pi * (np.arange(corners) + turn) / corners
     outline = radius * np.stack([np.cos(angles), np.sin(angles)], 1)
-    drawn = PolyCollection(
-        list(points[:, None] + outline), facecolor=colours, edgecolor=edge, linewidth=width, zorder=1, clip_on=False
-    )
-    ax.add_collection(drawn, autolim=False)
+    corners_of = points[:, None] + np.concatenate([outline, outline[:1]])
+    for colour in dict.fromkeys(colours):  # one path for each colour: a page holds a thousand cells
+        cells = [Path(corners_of[place], closed=True) for place, other in enumerate(colours) if other == colour]
+        patch = PathPatch(
+            Path.make_compound_path(*cells), facecolor=colour, edgecolor=edge, linewidth=width, zorder=1, clip_on=False
+        )
+        ax.add_artist(patch)
 
 
 def _span(picture: Picture) -> float:
@@ -214,11 +243,11 @@ def _legend(pictures: list[Picture], agent: int) -> list[Line2D]:
     for mark in (mark for picture in pictures for mark in picture.marks):
         if mark.meaning:
             named.setdefault(mark.meaning, (_MARKERS.get(mark.shape, "o"), _colour(mark.colour)))
-    entries = [(f"agent {agent}", "o", _colour(agent), INK), *((m, s, c, "none") for m, (s, c) in named.items())]
+    entries = [(f"agent {agent}", "o", _colour(agent), _BLACK), *((m, s, c, "none") for m, (s, c) in named.items())]
     if pictures[0].seen:
         tint = tuple(1 - 0.22 * (1 - part) for part in _colour(agent))
         entries.append((f"what agent {agent} sees", "s", tint, FAINT))
-    entries.append((f"agent {agent}, on its beliefs", "o", (1.0, 1.0, 1.0), INK))
+    entries.append((f"agent {agent}, on its beliefs", "o", (1.0, 1.0, 1.0), _BLACK))
     handles = [
         Line2D([], [], linestyle="none", marker=marker, markersize=6, color=color, markeredgecolor=edge, label=label,
                markeredgewidth=0.6)

@@ -6,6 +6,7 @@ import numpy as np
 
 from benchmark.harness.record import SCHEMA_VERSION, Record, seal
 from benchmark.harness.suites import MARKS, Suite
+from benchmark.measures.posteriors import posterior_scores
 
 SUITE = Suite(
     "tiny",
@@ -109,3 +110,25 @@ def field(strength: dict[str, float], suite: Suite, references: dict[str, Any], 
                 value = scale.trivial + score * (scale.reference - scale.trivial)
                 records.append(finished(name, task_id, run, float(f"{value:.7g}"), start=scale.trivial, suite=suite))
     return records
+
+
+def between(share: float, *, curves: bool = True) -> dict[str, Any]:
+    """Belief scores that lie so far on the way from Oracle's prior to its posterior."""
+    entry = posterior_scores("oracle-v0")
+    assert entry
+    prior, posterior = entry["prior"], entry["posterior"]
+
+    def mix(worst: Any, best: Any) -> Any:
+        if isinstance(worst, dict):
+            return {name: mix(worst[name], best[name]) for name in worst}
+        if isinstance(worst, list):
+            return [mix(*pair) for pair in zip(worst, best, strict=True)]
+        if worst is None or best is None or isinstance(worst, int):
+            return worst if isinstance(worst, int) else None
+        return worst + share * (best - worst)
+
+    scores = mix(prior, posterior)
+    if not curves:
+        scores = {name: value for name, value in scores.items() if name in ("accuracy", "nll", "variables")}
+    told = {f"prior_{name}": prior[name] for name in ("accuracy", "nll")}
+    return scores | told | {"variables": {name: entry | told for name, entry in scores["variables"].items()}}

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fabricate import SUITE, failed, field, finished
+from fabricate import SUITE, between, failed, field, finished
 
-from benchmark.harness.record import Record
+from benchmark.harness.record import Record, seal
 from benchmark.measures.references import reference
 from leaderboard.record import RunRecord
 from leaderboard.site.build import Builder
@@ -44,10 +44,18 @@ def builder(records: list[Record], folder: Path) -> Builder:
     return Builder(parsed(records), [folder], suites, TASKS, resamples=200)
 
 
+def _knowing(record: Record) -> Record:
+    """Give the runs of one submission beliefs about Oracle."""
+    if (record["submission"], record["task_id"]) != ("b-labels", "oracle-v0"):
+        return record
+    content = {key: value for key, value in record.items() if key != "digest"}
+    return seal(content | {"beliefs": between(0.6 + 0.1 * record["seed"])})
+
+
 def everything(folder: Path) -> Builder:
     """A board with every case: classes, ties, failures, gaps, perturbed tasks, and a stranger who means harm."""
     strength = {"planner": 1.0, "a-own": 0.2, "b-labels": 0.7, "c-central": 0.5, "d-own": 0.4, "e-own": 0.4}
-    records = records_of(strength)
+    records = [_knowing(record) for record in records_of(strength)]
     records += [finished("half", "oracle-v0", seed, 0.3, suite=TINY) for seed in range(2)]
     records += [failed("broken", task_id, seed, TINY) for task_id in REFERENCES for seed in range(3)]
     records += [

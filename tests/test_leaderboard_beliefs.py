@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fabricate import SUITE, finished
+from fabricate import SUITE, between, finished
 from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 from benchmark.harness.suites import get_suite
 from benchmark.measures.posterior import exact_posterior
-from benchmark.measures.posteriors import posterior_scores
 from benchmark.tasks.registry import make_task
 from benchmark.tasks.streams import episode_keys
 from leaderboard import belief_plots, heatmaps, render
@@ -22,29 +21,6 @@ from leaderboard.cli import app
 from leaderboard.moments import Moment, follow, tell, telling
 from leaderboard.record import FinishedRun
 from leaderboard.submission import SubmissionError
-
-ENTRY = posterior_scores("oracle-v0")
-assert ENTRY
-PRIOR_SCORES, POSTERIOR_SCORES = ENTRY["prior"], ENTRY["posterior"]
-
-
-def between(share, *, curves=True) -> dict[str, Any]:
-    """Scores that lie so far on the way from Oracle's prior to its posterior."""
-
-    def mix(worst, best) -> Any:
-        if isinstance(worst, dict):
-            return {name: mix(worst[name], best[name]) for name in worst}
-        if isinstance(worst, list):
-            return [mix(*pair) for pair in zip(worst, best, strict=True)]
-        if worst is None or best is None or isinstance(worst, int):
-            return worst if isinstance(worst, int) else None
-        return worst + share * (best - worst)
-
-    scores = mix(PRIOR_SCORES, POSTERIOR_SCORES)
-    if not curves:
-        scores = {name: value for name, value in scores.items() if name in ("accuracy", "nll", "variables")}
-    told = {f"prior_{name}": PRIOR_SCORES[name] for name in ("accuracy", "nll")}
-    return scores | told | {"variables": {name: entry | told for name, entry in scores["variables"].items()}}
 
 
 def run_of(name, seed, beliefs, task_id="oracle-v0"):
@@ -119,8 +95,8 @@ def test_history_curves_draw_the_means_and_the_floor():
     ax = Figure().subplots()
     assert belief_plots.history_curves(task, "error", ax, 0) is ax
     lines = [np.asarray(line.get_ydata(), dtype=float).tolist() for line in ax.lines]
-    for expected in (PRIOR_SCORES["history"]["error"], POSTERIOR_SCORES["history"]["error"]):
-        assert expected in lines
+    for end in (PRIOR, POSTERIOR):
+        assert task.ends[end]["history"]["error"] in lines
     assert any(line == pytest.approx(between(0.8)["history"]["error"]) for line in lines)
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0–1", "2–4", "5–9", "10–19", "20–39"]
     words = {text.get_text() for text in ax.texts}

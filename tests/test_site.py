@@ -111,6 +111,20 @@ def test_nothing_is_fetched_from_anywhere(pages, read):
         assert not re.search(r"url\(|@import|fetch\(|https?:", pages[asset])
 
 
+def test_beliefs_stand_between_prior_and_posterior_beside_the_board(pages):
+    task, mine = pages["tasks/oracle-v0.html"], pages["submissions/b-labels.html"]
+    for page, figures in ((task, 4), (mine, 3)):
+        section = page[page.index('aria-labelledby="beliefs"') :]
+        section = section[: section.index("</section>")]
+        assert section.count('<svg class="plot"') == figures  # surprise, error, reliability; heat maps on the task's
+        rows = re.findall(r'<th scope="row" class="words sticky"[^>]*>(?:<a[^>]*><i[^>]*></i>)?([^<]*)<', section)
+        assert [row.strip() for row in rows] == ["prior", "b-labels", "exact posterior"]
+        assert "<image" not in section  # the pages' own rules would not show it
+    assert "Probability that the belief gives to the truth, at step 0: box 33%" in task
+    for page in (pages["tasks/escape-room-v0.html"], pages["submissions/a-own.html"]):
+        assert 'aria-labelledby="beliefs"' not in page
+
+
 def test_pages_have_one_heading_and_ids_are_unique(read):
     for path, page in read.items():
         assert len(page.all("h1")) == 1, path

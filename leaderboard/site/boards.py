@@ -30,6 +30,7 @@ _UPWARDS = (
     "in class",
     "class",
     "hardware",
+    "timed on",
     "parameters",
     "missing",
     "lacking",
@@ -160,22 +161,20 @@ class SuiteView:
         if table.data.empty:
             return View(table.title, [], [], table.notes)
         names = [str(name) for name in table.cells if name not in hidden]
-        columns = [
-            Column(name, name in table.words, "ascending" if name in _UPWARDS else "descending") for name in names
-        ]
+        columns = [Column(name, name in table.words, "ascending" if _upwards(name) else "descending") for name in names]
         data = table.data.to_dict("records")
         within = ranks_in_class(data, board)
         rows = []
         for place, text in enumerate(table.cells.to_dict("records")):
             numbers = data[place]
             name = str(numbers.get("submission", ""))
-            cells = {column: Cell(str(text[column]), _key(str(text[column])), None) for column in names}
+            cells = {column: Cell(str(text[column]), sorting_key(str(text[column])), None) for column in names}
             for metric, column in _BARS.items():
                 if column in cells and not math.isnan(numbers[metric]):
                     cells[column] = replace(
                         cells[column], bar=_bar(*(numbers[metric + e] for e in ("", "_low", "_high")))
                     )
-            for column in {"submission", "task", "missing", "class", "hardware"} & set(cells):
+            for column in {"submission", "task", "missing", "class", "hardware", "timed on"} & set(cells):
                 cells[column] = replace(cells[column], key=cells[column].text)
             if "task" in cells:  # named once in a long table, in every row of one that is sorted
                 cells["task"] = Cell(str(numbers["task_id"]), str(numbers["task_id"]))
@@ -192,7 +191,11 @@ def suite_view(
     return SuiteView(suite, ours, board, palette)
 
 
-def _key(text: str) -> float | None:
+def _upwards(column: str) -> bool:
+    return column in _UPWARDS or column.startswith("s/run on ")
+
+
+def sorting_key(text: str) -> float | None:
     """Return the number that a cell begins with."""
     match = _NUMBER.match(text.lstrip("<≤~ "))
     return float(match[0].replace(",", "").replace("−", "-")) if match else None

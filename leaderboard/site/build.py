@@ -15,6 +15,7 @@ import jinja2
 from benchmark.harness.submission import MANIFEST, Submission, read_manifest
 from benchmark.harness.suites import SUITES, Suite
 from benchmark.tasks.registry import spec, task_ids
+from leaderboard.beliefs import TaskBeliefs
 from leaderboard.classes import CLASSES
 from leaderboard.figures import make_palette
 from leaderboard.palette import DARK, LIGHT, darker, lighter
@@ -22,6 +23,7 @@ from leaderboard.record import RunRecord
 from leaderboard.site.boards import TRACK, SuiteView, suite_view
 from leaderboard.site.drawing import inline
 from leaderboard.site.facts import curves, submission_facts, task_facts
+from leaderboard.site.knowledge import Knowledge, gather, heatmaps, knowledge
 from leaderboard.site.words import Page, linked, slug
 from leaderboard.statistics import RESAMPLES
 from leaderboard.submission import write_records
@@ -77,6 +79,11 @@ class Builder:
         ]
 
     @cached_property
+    def beliefs(self) -> dict[str, dict[str, TaskBeliefs]]:
+        """The beliefs of every suite, by task."""
+        return {name: gather(self.records, name) for name in self.chosen}
+
+    @cached_property
     def front(self) -> SuiteView:
         """The suite that the first page shows: the largest on which anybody is complete."""
         ranked = [view for view in self.suites if view.overall.rows]
@@ -116,7 +123,11 @@ class Builder:
             if found := view.task(task_id):
                 picture = view.drawer.curves(task_id)
                 results.append((view, found, picture, picture and inline(picture, view.suite.name)))
-        self._page(task_page(task_id), "task.html", facts=task_facts(task_id), results=results)
+        known = [
+            (suite, self._knowledge(suite, found[task_id])) for suite, found in self.beliefs.items() if task_id in found
+        ]
+        maps = heatmaps(task_id) if known else None
+        self._page(task_page(task_id), "task.html", facts=task_facts(task_id), results=results, known=known, maps=maps)
 
     def _submission(self, name: str) -> None:
         results = []
@@ -124,7 +135,16 @@ class Builder:
             if found := view.submission(name):
                 standing = next((row for row in view.overall.rows if row.submission == name), None)
                 results.append((view, found, curves(view, name), standing))
-        self._page(submission_page(name), "submission.html", facts=self._facts(name), results=results)
+        known = [
+            (suite, self._knowledge(suite, task, name))
+            for suite, found in self.beliefs.items()
+            for task in found.values()
+            if name in task.runs
+        ]
+        self._page(submission_page(name), "submission.html", facts=self._facts(name), results=results, known=known)
+
+    def _knowledge(self, suite: str, task: TaskBeliefs, name: str | None = None) -> Knowledge:
+        return knowledge(task, slug(f"{suite}-{task.task_id}"), self.palette, 0, self.resamples, name)
 
     def _document(self, page: str, menu: str, files: Sequence[str]) -> None:
         found = next((self.root / file for file in files if (self.root / file).is_file()), None)

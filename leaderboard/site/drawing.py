@@ -40,6 +40,7 @@ def inline(picture: Picture, prefix: str) -> Markup:
     body = text[text.index("<defs>") : text.rindex("</svg>")]
     body = re.sub(r"#[0-9a-f]{6}\b", lambda match: _THEME.get(match[0], match[0]), body)
     body = re.sub(r"font: ((?:bold |\d00 )?[\d.]+px) [^;\"]*", r"font: \1 var(--sans)", body)
+    body = re.sub(r"-?\d+\.\d{3,}", lambda match: f"{float(match[0]):.2f}".rstrip("0").rstrip("."), body)
     body = _own_names(body.replace("xlink:href", "href"), prefix)
     return Markup(
         f'<svg class="plot" viewBox="0 0 {width} {height}" style="--natural:{float(width) * 4 / 3:.0f}px" role="img" '
