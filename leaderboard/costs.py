@@ -1,5 +1,6 @@
 """What a score took: how many episodes, parameters and seconds, on which hardware, and with what information."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import pandas as pd
 from leaderboard import cells
 from leaderboard.board import Board, score_matrix, select
 from leaderboard.classes import CLASSES, class_of
+from leaderboard.runtime import REPEATS, timed
 from leaderboard.statistics import FLOOR, Estimate, interval_estimates, ranks
 from leaderboard.tables import INTERVAL, Row, Table, drawn, table_of
 
@@ -23,6 +25,7 @@ def costs(runs: pd.DataFrame, board: Board, ranked: Table) -> Table:
     data: list[dict[Any, Any]] = ranked.data.to_dict("records")
     within = ranks_in_class(data, board)
     rows = [_row(runs, board, str(entry["submission"]), within) for entry in data]
+    profiles = sorted({record.profile for record in board.runtimes})
     notes = [
         "class: the most that a submission uses beyond what an agent itself observes; in class: its rank there.",
         "sample efficiency: IQM, over runs and tasks, of the mean score over all evaluations after the start, clipped "
@@ -30,7 +33,15 @@ def costs(runs: pd.DataFrame, board: Board, ranked: Table) -> Table:
         "parameters: trainable ones of one run on the task where they are most, as the learner noted them. s/run: "
         "seconds of training.",
     ]
-    return table_of("Class and cost", rows, notes, ("submission", "class", "hardware"))
+    if profiles:
+        for numbers, text in rows:
+            _add_timings(board, profiles, numbers, text)
+        notes.append(
+            f"s/run on {' and '.join(profiles)}: seconds of training that one run of the suite would take there, from "
+            "short timings beside a calibration (docs/metrics.md). (contended): others disturbed them, or torch had "
+            f"another number of threads; (too few): fewer than {REPEATS} repeats. Neither is compared with others'."
+        )
+    return table_of("Class and cost", rows, notes, ("submission", "class", "hardware", "timed on"))
 
 
 def _row(runs: pd.DataFrame, board: Board, name: str, within: Mapping[str, str]) -> Row:
@@ -54,6 +65,21 @@ def _row(runs: pd.DataFrame, board: Board, name: str, within: Mapping[str, str])
         "hardware": hardware or cells.NOTHING,
     }
     return data, text
+
+
+def _add_timings(board: Board, profiles: Sequence[str], numbers: dict[str, Any], text: dict[str, str]) -> None:
+    """Add normalised seconds to a row, a column for each profile, and what they were measured on."""
+    found = {
+        profile: timed(board.runtimes, numbers["submission"], profile, board.tasks, board.suite) for profile in profiles
+    }
+    for profile, entry in found.items():
+        numbers[f"seconds_{profile}"] = entry.seconds if entry else math.nan
+        numbers[f"doubt_{profile}"] = entry.doubt if entry else ""
+        written = cells.seconds(numbers[f"seconds_{profile}"])
+        text[f"s/run on {profile}"] = f"{written} ({entry.doubt})" if entry and entry.doubt else written
+    machines = sorted({entry.hardware for entry in found.values() if entry})
+    numbers["timed_on"] = "; ".join(machines)
+    text["timed on"] = " and ".join(machines) or cells.NOTHING
 
 
 def ranks_in_class(rows: Sequence[Mapping[Any, Any]], board: Board) -> dict[str, str]:

@@ -21,6 +21,7 @@ from leaderboard.improvement import probability_of_improvement
 from leaderboard.palette import Colour, colours, order
 from leaderboard.pareto import Cost, score_against_seconds
 from leaderboard.record import FinishedRun, RunRecord
+from leaderboard.runtime import timed
 from leaderboard.statistics import FLOOR, METRICS, Array, clip, interval_estimates
 
 # More submissions than this in one figure are a tangle; the best are drawn, and the caption says so.
@@ -192,8 +193,10 @@ class Drawer:
 
     def _seconds(self) -> Picture:
         figure, ax = _canvas()
-        ranked = select(self.runs, "task_id", self.board.tasks)
-        seconds = {name: float(part["seconds"].mean()) for name, part in ranked.groupby("submission")}
+        profile, seconds = self._normalised_seconds()
+        if profile is None:
+            ranked = select(self.runs, "task_id", self.board.tasks)
+            seconds = {str(name): float(part["seconds"].mean()) for name, part in ranked.groupby("submission")}
         costs = {
             name: Cost(
                 interval_estimates(scores, self.board.seed, self.board.resamples)["IQM"],
@@ -203,18 +206,30 @@ class Drawer:
             for name, scores in self.scores.items()
             if np.isfinite(seconds[name])  # every run failed
         }
-        score_against_seconds(costs, ax, self.palette)
+        unit = f"normalised seconds per run ({profile})" if profile else "seconds of training per run"
+        score_against_seconds(costs, ax, self.palette, unit=unit)
         told = "; ".join(
             f"{name} {cost.score.point:.3f} in {cells.seconds(cost.seconds)} s" for name, cost in costs.items()
         )
+        how = f"normalised to {profile}" if profile else "as measured on the submitter's hardware"
         return self._picture(
             "seconds",
             "Score against time",
-            "IQM against mean seconds of training per run, as measured on the submitter's hardware. The grey staircase "
+            f"IQM against mean seconds of training per run, {how}. The grey staircase "
             "is the Pareto front; hollow: knows the rules of the tasks, and is no part of it.",
             f"IQM and seconds of training per run: {told}.",
             figure,
         )
+
+    def _normalised_seconds(self) -> tuple[str | None, dict[str, float]]:
+        """Return a profile for which everybody drawn has timings that count, and their seconds; else None."""
+        board = self.board
+        for profile in sorted({record.profile for record in board.runtimes}):
+            found = {name: timed(board.runtimes, name, profile, board.tasks, board.suite) for name in self.scores}
+            seconds = {name: entry.seconds for name, entry in found.items() if entry and not entry.doubt}
+            if len(seconds) == len(found):
+                return profile, seconds
+        return None, {}
 
     def _picture(self, name: str, title: str, caption: str, alt: str, figure: Figure) -> Picture:
         total = len(complete(self.runs, self.board))

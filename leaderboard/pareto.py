@@ -25,7 +25,11 @@ LEAST_SECONDS = 0.1
 
 
 def score_against_seconds(
-    costs: Mapping[str, Cost], ax: Axes, palette: Mapping[str, Colour] | None = None, metric: str = "IQM"
+    costs: Mapping[str, Cost],
+    ax: Axes,
+    palette: Mapping[str, Colour] | None = None,
+    metric: str = "IQM",
+    unit: str = "seconds of training per run",
 ) -> Axes:
     """Draw score against seconds of training, with the Pareto front: whom nobody beats in both.
 
@@ -34,6 +38,7 @@ def score_against_seconds(
         ax: to draw on.
         palette: colour of each submission.
         metric: what the score is, for the axis.
+        unit: what the seconds are.
     """
     palette = palette or colours(sorted(costs))
     ax.set_xscale("log")
@@ -55,7 +60,7 @@ def score_against_seconds(
     ax.xaxis.set_major_formatter(
         FuncFormatter(lambda value, _: f"≤{value:g}" if value <= LEAST_SECONDS else f"{value:,g}")
     )
-    ax.set_xlabel("seconds of training per run")
+    ax.set_xlabel(unit)
     ax.set_ylabel(metric)
     ax.grid(axis="y")
     finish(ax)

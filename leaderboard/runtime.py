@@ -25,6 +25,8 @@ from leaderboard.submission import holds_results, parse, read_files, refuse, whe
 
 FILE = f"{PREFIX}.jsonl"
 
+_MOST_SECONDS = 1e8
+
 Counts = Annotated[list[Count], Field(min_length=MARKS + 1, max_length=MARKS + 1)]
 Times = Annotated[list[Time], Field(min_length=MARKS + 1, max_length=MARKS + 1)]
 Parts = Annotated[dict[Text, Annotated[float, Field(gt=0, le=1e6)]], Field(min_length=1, max_length=20)]
@@ -123,8 +125,12 @@ class RuntimeRecord(Strict):
             value = holder.get(key, 1 if holder is self.accelerator else None)
             if not isinstance(value, int) or isinstance(value, bool) or value < 0:
                 raise ValueError(f"{key}={value!r} must be a count")
+        if self.seconds.total > _MOST_SECONDS:
+            raise ValueError(f"seconds.total={self.seconds.total} must be at most {_MOST_SECONDS:g}")
         if self.seconds.startup is None or self.seconds.pretraining is None:
             raise ValueError("seconds of startup and pretraining must be there")
+        if self.seconds.training > self.seconds.total + 0.002:  # written to the millisecond
+            raise ValueError(f"seconds.training={self.seconds.training} exceeds total={self.seconds.total}")
         if self.marks.seconds[-1] > self.seconds.training + 0.002:
             raise ValueError(
                 f"marks.seconds[{MARKS}]={self.marks.seconds[-1]} exceeds training={self.seconds.training}"

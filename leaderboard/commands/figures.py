@@ -21,10 +21,12 @@ def figures(
     from leaderboard.board import frame, make_board
     from leaderboard.figures import Drawer, make_palette, write_figures
     from leaderboard.publish import published_names
+    from leaderboard.runtime import read_runtimes
     from leaderboard.submission import read_records
 
     records = [record for folder in folders or [SUBMISSIONS] for record in read_records(folder)]
-    board = make_board(get_suite(suite), records, [SUBMISSIONS])
+    timings = [record for folder in folders or () if folder.is_dir() for record in read_runtimes(folder)]
+    board = make_board(get_suite(suite), records, [SUBMISSIONS], timings)
     board = board.of_family(family) if family else board
     drawer = Drawer(board, frame(records, board), tuple(records), make_palette(records, published_names(SUBMISSIONS)))
     written = write_figures(drawer, out, lambda path: tell(str(path)))

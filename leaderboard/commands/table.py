@@ -25,10 +25,12 @@ def table(
     from leaderboard import render
     from leaderboard.board import frame, make_board
     from leaderboard.report import report
+    from leaderboard.runtime import read_runtimes
     from leaderboard.submission import read_records
 
     records = [record for folder in folders or [SUBMISSIONS] for record in read_records(folder, variants=bool(folders))]
-    board = make_board(get_suite(suite), records, [SUBMISSIONS])
+    timings = [record for folder in folders or () if folder.is_dir() for record in read_runtimes(folder)]
+    board = make_board(get_suite(suite), records, [SUBMISSIONS], timings)
     board = board.of_family(family) if family else board
     tables = report(frame(records, board), board)[: 1 if brief else None]
     if out:
