@@ -41,6 +41,7 @@ COLUMNS = (
     "belief_accuracy",
     "prior_accuracy",
     "seconds",
+    "lost",
     "parameters",
     "hardware",
 )
@@ -151,6 +152,7 @@ def _row(record: RunRecord, reference: Reference | None) -> dict[str, Any]:
         row["final_return"], row["final_return_noisy"] = record.final_return, record.final_return_noisy
         # Runs that were trained together share the time it took.
         row["seconds"] = record.seconds.training / record.stacked_runs
+        row["lost"] = math.nan if record.seconds.lost is None else record.seconds.lost
         if reference is not None:
             row["score"] = reference.score(record.final_return)
             after_start = [reference.score(mark.greedy.mean) for mark in record.marks[1:]]

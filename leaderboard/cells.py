@@ -2,6 +2,7 @@
 
 import math
 
+from benchmark.measures.watch import LOST
 from leaderboard.statistics import Estimate
 
 NOTHING = "n/a"
@@ -42,9 +43,10 @@ def amount(value: float, beside: float = 0.0) -> str:
     return f"{value:,.{digits}f}"
 
 
-def seconds(value: float) -> str:
-    """Write ``2.5``, ``12,345``."""
-    return NOTHING if math.isnan(value) else f"{value:,.{1 if value < 100 else 0}f}"
+def seconds(value: float, lost: float = 0.0) -> str:
+    """Write ``2.5``, ``12,345``; ``~2.5`` if others took more of the processor time than a timing can bear."""
+    about = "~" * (lost > LOST)
+    return NOTHING if math.isnan(value) else f"{about}{value:,.{1 if value < 100 else 0}f}"
 
 
 def count(value: float) -> str:

@@ -61,7 +61,7 @@ def _row(runs: pd.DataFrame, board: Board, name: str, within: Mapping[str, str])
         "in class": within.get(name, "-"),
         f"sample efficiency {INTERVAL}": cells.interval(estimate),
         "parameters": cells.count(parameters),
-        "s/run": cells.seconds(seconds),
+        "s/run": cells.seconds(seconds, float(mine["lost"].max())),
         "hardware": hardware or cells.NOTHING,
     }
     return data, text

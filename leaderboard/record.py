@@ -123,7 +123,8 @@ class Beliefs(BeliefScore):
 class Seconds(Strict):
     """Wall-clock time of the group of runs that were trained together; start-up and pre-training are part of training.
 
-    Records made before these phases were told apart lack them.
+    ``lost`` is the share of the processor time that others took meanwhile. Records made before these phases were told
+    apart and others were looked for lack them.
     """
 
     training: Time
@@ -131,6 +132,7 @@ class Seconds(Strict):
     pretraining: Time | None = None
     evaluation: Time
     total: Time
+    lost: Share | None = None
 
     @model_validator(mode="after")
     def _parts(self) -> "Seconds":

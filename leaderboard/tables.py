@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from benchmark.measures.watch import LOST
 from benchmark.tasks.registry import spec
 from leaderboard import cells
 from leaderboard.board import Board, collapsed, complete, counted, missing, score_matrix, select
@@ -59,6 +60,8 @@ def ranking(runs: pd.DataFrame, board: Board) -> Table:
     ]
     if any(text["rank"] == "-" for _, text in rows):
         notes.append("no rank (-): knows the rules of the tasks, or has a single run on each.")
+    if any(text["s/run"].startswith("~") for _, text in rows):
+        notes.append(f"~: others took more than {LOST:.0%} of the processor time while some of the runs were trained.")
     if any(text["belief (prior)"] != cells.NOTHING for _, text in rows):
         notes.append("belief: accuracy on the hidden variables, beside that of a prior that sees nothing.")
     family = f", family {board.family}" if board.family else ""
@@ -96,7 +99,7 @@ def _ranking_row(
         "gap": cells.score(estimates["optimality gap"].point),
         "belief (prior)": accuracy if accuracy == cells.NOTHING else f"{accuracy} ({means['prior_accuracy']:.2f})",
         "collapsed": cells.share(fallen),
-        "s/run": cells.seconds(means["seconds"]),
+        "s/run": cells.seconds(means["seconds"], float(mine["lost"].max())),
         "runs": str(len(mine)),
     }
     return data, text

@@ -163,6 +163,24 @@ def test_what_a_score_took():
     assert not table.data[["efficiency", "efficiency_low", "efficiency_high"]].isna().to_numpy().any()
 
 
+def test_seconds_that_others_disturbed_are_about_so_many():
+    seconds = finished("mine", "oracle-v0", 0, 0.5)["seconds"]
+
+    def shown(lost: float) -> Table:
+        records = [
+            finished("mine", task_id, seed, 0.5, seconds=seconds | {"lost": lost if seed == 1 else 0.0})
+            for task_id in ("oracle-v0", "gathering-v0")
+            for seed in range(3)
+        ]
+        return ranking(runs_of(records), BOARD)
+
+    calm, busy = shown(0.05), shown(0.2)
+    assert calm.cells["s/run"].tolist() == ["2.0"]
+    assert busy.cells["s/run"].tolist() == ["~2.0"]
+    assert any(note.startswith("~: others took more than 5%") for note in busy.notes)
+    assert not any(note.startswith("~") for note in calm.notes)
+
+
 def test_a_failed_run_is_as_inefficient_as_can_be():
     runs = runs_of([*small(oracle=(0.5, 0.5)), failed("mine", "oracle-v0", 2)])
     assert score_matrix(runs, BOARD, "mine", "efficiency")[0, 0] == -1.0

@@ -26,6 +26,7 @@ from benchmark.measures.beliefs import belief_scores
 from benchmark.measures.clock import Clock
 from benchmark.measures.evaluation import Evaluation, evaluate_runs
 from benchmark.measures.machine import git_commit, hardware, packages
+from benchmark.measures.watch import Watch
 from benchmark.tasks.registry import make_task
 
 Report = Callable[[str], None]
@@ -216,8 +217,8 @@ def train(
         Exception: whatever the submission raises; ``PolicyError`` or ``BudgetExceeded`` if it breaks its contract.
     """
     environment = _environment(job.device)  # as it is now: a checkout may move on during a long training
-    started = Clock(job.device)
-    with started:
+    started, watch = Clock(job.device), Watch()
+    with started, watch:
         task, dataset_id = make_task(job.task_id), dataset_for(job.task_id)
         load = (lambda split: load_dataset(dataset_id, split)) if dataset_id else None
         setting = Setting(job.task_id, task, seeds, job.suite.budget(job.task_id), job.device, load)
@@ -245,6 +246,7 @@ def train(
         **{phase: round(seconds, 3) for phase, seconds in setting.phases.items()},
         "evaluation": round(curve.evaluating.seconds, 3),
         "total": round(started.seconds, 3),
+        "lost": None if watch.lost is None else round(watch.lost, 4),
     }
     return [
         job.header(seed)
