@@ -24,6 +24,7 @@ from torch import Tensor
 
 from baselines.belief import BeliefForm, BeliefModel
 from baselines.belief_gate import Evidence, gate
+from baselines.networks import note_parameters
 from baselines.pretraining import Pretrained, Pretraining, pretrain
 from benchmark.episodes.datasets import cache_folder, dataset, dataset_for
 from benchmark.episodes.rollout import Episodes
@@ -74,6 +75,7 @@ def prepare_belief(
     else:
         trained = pretrain(setting.task, config, setting.run_keys, setting.dataset("train")[:part], validation)
     trained.model.requires_grad_(False)
+    note_parameters(setting, trained.model)
     for run, facts in enumerate(gate_facts(setting.task, trained.model, validation, setting.runs)):
         setting.note(run, belief_seconds=round(trained.seconds, 1), belief_updates=trained.updates, **facts)
     return trained.model

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from baselines.losses import double_q_values, hysteretic_td_loss, lambda_returns
-from baselines.networks import clip_gradients, polyak
+from baselines.networks import clip_gradients, note_parameters, polyak
 from baselines.recurrent import MemorylessQ, RecurrentPolicy, RecurrentQ, scaling
 from baselines.replay import Replay, Sequences
 from benchmark.episodes.policy import Policy
@@ -85,6 +85,7 @@ class RecHystIQL:
         """Train R x N stacked networks; yield the greedy policy of the target networks after every round."""
         scale = scaling(setting.task.observation_layout, self.input_scale, setting.device)
         online = NETWORKS[self.memory](setting.run_keys, setting.task, self.hidden, self.width)
+        note_parameters(setting, online)
         target = copy.deepcopy(online)
         optimiser = torch.optim.Adam(online.parameters(), fused=True)
         replay = Replay(setting.run_keys, min(self.capacity, setting.budget))

@@ -26,7 +26,7 @@ from baselines.hysteretic_iql import return_unit
 from baselines.i2q_networks import Networks, foreseen, report, start_value
 from baselines.i2q_rules import States, by_expectile, by_forward_model
 from baselines.losses import chosen, masked_mean, regression_loss
-from baselines.networks import clip_gradients, polyak
+from baselines.networks import clip_gradients, note_parameters, polyak
 from baselines.pretraining import Pretraining
 from baselines.recurrent import scaling
 from baselines.replay import Replay, Sequences
@@ -124,6 +124,7 @@ class I2Q:
             yield from replace(self, preset="", **AS_RELEASED).train(setting)
             return
         online, encode, policy = self.build(setting)
+        note_parameters(setting, online)
         target = copy.deepcopy(online).requires_grad_(False)
         optimiser = torch.optim.Adam(online.parameters(), fused=True)
         replay = Replay(setting.run_keys, min(self.capacity, setting.budget))

@@ -16,6 +16,7 @@ from baselines.actor_critic import (
 )
 from baselines.critics import Actor, ConfigurationCritic, CountCritic
 from baselines.model_filter import PopulationFilter, Prediction
+from baselines.networks import note_parameters
 from baselines.organization import (
     TablePolicy,
     count_others,
@@ -81,6 +82,7 @@ class Team:
             config.spread_memory,
         )
         betas = (0.9, config.second_moment)
+        note_parameters(setting, self.actor, self.critic)
         self.actor_optimiser = torch.optim.Adam(self.actor.parameters(), config.actor_rate, betas, fused=True)
         self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), config.critic_rate, fused=True)
         self.values = torch.zeros(setting.runs, heads, publics, device=setting.device)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import huber_loss
 
 from baselines.maddpg_critic import Critic
-from baselines.networks import MLP, clip_gradients, polyak
+from baselines.networks import MLP, clip_gradients, note_parameters, polyak
 from baselines.organization import (
     TablePolicy,
     count_others,
@@ -50,6 +50,7 @@ class Team:
         self.actor = MLP(setting.run_keys, agents, (publics, settings.hidden, settings.hidden, len(ACTIONS)), "actor")
         self.critic_target, self.actor_target = copy.deepcopy(self.critic), copy.deepcopy(self.actor)
         self.inferred = nn.Parameter(torch.zeros(runs, agents, publics, len(ACTIONS), device=device))
+        note_parameters(setting, self.actor, self.critic, self.inferred)
         self.facts: dict[str, Tensor] = {}
         self.replay = StepReplay(setting.run_keys, min(settings.capacity, setting.budget * self.task.horizon))
         self.publics = torch.eye(publics, device=device).expand(runs, agents, -1, -1)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmark.harness.protocol import Setting
 from benchmark.tasks.streams import bits, uniform
 
 
@@ -218,3 +219,19 @@ def polyak(target: nn.Module, online: nn.Module, rate: float) -> None:
     """Move the target's weights towards the online ones: ``target += rate * (online - target)``; rate 1 copies."""
     for old, new in zip(target.parameters(), online.parameters(), strict=True):
         old.lerp_(new, rate)
+
+
+def note_parameters(setting: Setting, *trained: nn.Module | nn.Parameter) -> None:
+    """Add to the records how many parameters of one run are trained: the board's column ``parameters``.
+
+    Whoever trains in parts (a belief, then a policy on it) calls this for each part. Target networks are copies, and
+    do not count.
+
+    Args:
+        setting: whose records.
+        trained: stacked parameters ``[R, ...]``, or what holds them; a part shared by all runs has R = 1.
+    """
+    weights = [weight for part in trained for weight in (part.parameters() if isinstance(part, nn.Module) else [part])]
+    count = sum(weight[0].numel() for weight in weights)
+    for run in range(setting.runs):
+        setting.note(run, parameters=setting.notes[run].get("parameters", 0) + count)

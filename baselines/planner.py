@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from baselines.networks import note_parameters
 from benchmark.episodes.policy import Policy
 from benchmark.harness.protocol import Setting
 from benchmark.measures.references import planner_for
@@ -14,4 +15,5 @@ class PlannerLearner:
 
     def train(self, setting: Setting) -> Iterator[Policy]:
         """Yield the reference planner of the setting's task once."""
+        note_parameters(setting)
         yield planner_for(setting.task_id)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from baselines.networks import note_parameters
 from benchmark.episodes.policy import Policy, RandomPolicy
 from benchmark.harness.protocol import Setting
 
@@ -13,4 +14,5 @@ class RandomLearner:
 
     def train(self, setting: Setting) -> Iterator[Policy]:
         """Yield the uniformly random policy once."""
+        note_parameters(setting)
         yield RandomPolicy(setting.task.agents, len(setting.task.action_names))

@@ -267,6 +267,7 @@ def test_a_shared_belief_is_trained_once_and_noted_for_every_run(tmp_path, monke
         assert not b.requires_grad
     assert first.notes[0] == first.notes[1] == second.notes[2]
     assert first.notes[0]["belief_updates"] == 4
+    assert first.notes[0]["parameters"] == sum(weight.numel() for weight in model.parameters())
     assert first.notes[0]["belief_gate_passed"] is False
     assert first.notes[0]["belief_oracle_accuracy_after_limit"] == 0.95
 

@@ -63,7 +63,8 @@ def test_it_yields_before_training_and_after_every_round_and_spends_its_budget(l
     assert setting.updates == round(45 * 1.5)
     for notes in setting.notes:
         losses = {"loss_f", "loss_qss", "loss_q"}
-        assert notes.keys() == losses | {"hope", "start_value", "gradient_norm", "diverged"}
+        assert notes.keys() == losses | {"hope", "start_value", "gradient_norm", "diverged", "parameters"}
+        assert notes["parameters"] > 0
         assert notes["diverged"] is False
 
 

@@ -149,6 +149,7 @@ def test_every_variant_trains_and_says_how_well_it_predicts(name):
     assert policy.runs == 2
     for notes in setting.notes:
         assert 0.0 <= notes["others_policy_error"] < 0.5
+        assert notes["parameters"] > 0
         assert -28 < notes["configuration_log_likelihood"] <= 0.0
         assert sum(map(int, notes["policy_many"].split("/"))) == 4
 

@@ -52,6 +52,7 @@ def test_a_run_stacked_with_others_is_the_run_alone(task_id, changes):
     alone, single = trained(task_id, (1,), **changes)
     assert torch.allclose(stacked[1], alone[0], atol=1e-5)
     assert setting.notes[1].keys() == single.notes[0].keys()
+    assert single.notes[0]["parameters"] > 0
     for name, value in single.notes[0].items():
         if name == "memory_mib":
             continue

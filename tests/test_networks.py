@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from baselines.networks import GRU, MLP, Linear, clip_gradients, draw_weights, polyak
+from baselines.networks import GRU, MLP, Linear, clip_gradients, draw_weights, note_parameters, polyak
+from benchmark.harness.protocol import Setting
+from benchmark.tasks.registry import make_task
 from benchmark.tasks.streams import episode_keys
 
 R, N, B, T, INPUTS, H = 3, 2, 4, 6, 5, 7
@@ -180,3 +182,14 @@ def test_adam_trains_a_run_in_a_stack_as_it_trains_it_alone():
     stacked, alone = trained(keys(), x), trained(keys(1, start=2), x[2:])
     for many, one in zip(stacked.parameters(), alone.parameters(), strict=True):
         assert torch.allclose(many[2:], one, atol=1e-5)
+
+
+def test_the_parameters_of_one_run_are_counted_part_by_part():
+    setting = Setting("oracle-v0", make_task("oracle-v0"), (0, 1, 2), 1)
+    note_parameters(setting)
+    assert [notes["parameters"] for notes in setting.notes] == [0, 0, 0]
+    note_parameters(setting, MLP(keys(), N, (4, 5, 2), "layers"), nn.Parameter(torch.zeros(R, N, 10)))
+    own = N * (4 * 5 + 5 + 5 * 2 + 2) + N * 10
+    assert [notes["parameters"] for notes in setting.notes] == [own] * 3
+    note_parameters(setting, Linear(keys(1), 1, 3, 4, "shared"))  # one belief for all runs
+    assert [notes["parameters"] for notes in setting.notes] == [own + 3 * 4 + 4] * 3
