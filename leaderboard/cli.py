@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from leaderboard.commands.ablate import ablate
 from leaderboard.commands.beliefs import beliefs
 from leaderboard.commands.exchange import export_results, import_results
 from leaderboard.commands.figures import figures
@@ -40,6 +41,7 @@ for command in (
     run,
     table,
     stress,
+    ablate,
     profile,
     figures,
     site,
