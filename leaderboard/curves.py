@@ -52,6 +52,7 @@ def learning_curves(
     levels: Mapping[str, float] | None = None,
     resamples: int = RESAMPLES,
     label: str = "score",
+    named: bool = True,
 ) -> Axes:
     """Draw the mean over runs against training episodes, with a 95% bootstrap band over whole runs.
 
@@ -63,6 +64,7 @@ def learning_curves(
         levels: horizontal lines, such as ``{"reference": 1.0, "trivial": 0.0}``.
         resamples: of the bands.
         label: of the y axis.
+        named: write the names beside the lines; else a legend must tell.
     """
     palette = palette or colours(sorted(curves))
     ends: dict[str, tuple[float, Colour]] = {}
@@ -77,7 +79,8 @@ def learning_curves(
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     ax.set_xlabel("training episodes per run")
     ax.set_ylabel(label)
-    label_ends(ax, ends)
+    if named:
+        label_ends(ax, ends)
     return finish(ax)
 
 

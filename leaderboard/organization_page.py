@@ -1,14 +1,13 @@
 """The results page of Organization: tables and learning curves, from records alone."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from benchmark.harness.record import atomic_write
-from leaderboard import plots, render
+from leaderboard import page, plots
 from leaderboard.curves import curve, learning_curves
 from leaderboard.organization import (
     LEARNERS,
@@ -33,6 +32,7 @@ from leaderboard.organization_costs import (
     scaling,
     sizes,
 )
+from leaderboard.page import Drawing
 from leaderboard.palette import colours
 from leaderboard.record import RunRecord
 from leaderboard.tables import Table
@@ -70,17 +70,7 @@ def write_page(records: Iterable[RunRecord], path: Path) -> list[Path]:
     more = [mean_field_gaps(found), mean_field_order(found), policies(found), costs(found), savings(found)]
     more += [predictions(found), scaling(found), history(found)]
     tables += [table for table in more if len(table.data)]
-    text = _INTRODUCTION.format(name=path.as_posix())
-    written = [path]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for name, words, figure in figures(found):
-        picture = path.with_name(f"{path.stem}-{name}.png")
-        with plots.style():
-            figure().savefig(picture, metadata={"Software": None}, dpi=120)
-        written.append(picture)
-        text += f"\n![{words}]({picture.name})\n\n*{words}.*\n"
-    atomic_write(path, (text + "\n" + render.markdown(tables, below=True)).encode())
-    return written
+    return page.write(path, [_INTRODUCTION.format(name=path.as_posix()), *figures(found), *tables])
 
 
 def _learners(found: Cells) -> list[str]:
@@ -88,15 +78,16 @@ def _learners(found: Cells) -> list[str]:
     return [name for name in names if any(submission == name for submission, _ in found)]
 
 
-def figures(found: Cells) -> Iterator[tuple[str, str, Callable[[], Figure]]]:
-    """Yield what there is to draw: its file's suffix, its words, and how."""
+def figures(found: Cells) -> Iterator[Drawing]:
+    """Yield what there is to draw."""
     agents = most_compared(found)
     if agents is not None:
         words = f"Greedy return against training episodes, {agents} agents: mean over runs with 95% bootstrap bands"
-        yield "curves", words, partial(curves_figure, found, agents)
+        yield Drawing("curves", words, partial(curves_figure, found, agents))
     grown = {series: points for series, points in sizes(found).items() if len(points) > 2}
     if grown:
-        yield "scale", "Seconds per update and memory against the number of agents", partial(scale_figure, grown)
+        words = "Seconds per update and memory against the number of agents"
+        yield Drawing("scale", words, partial(scale_figure, grown))
 
 
 def scale_figure(groups: Mapping[Series, Sequence[Size]]) -> Figure:

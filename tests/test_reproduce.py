@@ -174,7 +174,7 @@ def test_the_slope_of_time_against_agents():
     assert any(note.endswith("seconds ~ N^1.50, memory ~ N^1.00") for note in table.notes)
     numbers, _ = row(table, agents=100)
     assert (numbers["seconds"], numbers["memory"]) == (pytest.approx(1.0 / 4), 200)
-    assert [name for name, _, _ in figures(found)] == ["curves", "scale"]
+    assert [drawing.name for drawing in figures(found)] == ["curves", "scale"]
     assert len(scale_figure(sizes(found)).axes) == 2
 
 
