@@ -1,6 +1,7 @@
 """A real Ray cluster of several nodes on one machine; one node is killed in the middle. About 20 s."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 from faulty import write
@@ -39,6 +40,15 @@ def test_shares_that_no_machine_has_are_refused():
         Cluster(cpus=0)
     with pytest.raises(ValueError, match=r"gpus=1\.5 must be above 0 and at most 1"):
         Cluster(gpus=1.5)
+
+
+def test_trainings_are_packed_by_what_is_known_of_their_memory():
+    random, suite = find_submission("random", [SUBMISSIONS]), get_suite("quick")
+    cluster = Cluster(gpus=0.5, shares={("random", "oracle-v0"): 0.1})
+    job = Job(random, suite, "oracle-v0", (0,), "cuda")
+    assert cluster.share(job) == 0.1
+    assert cluster.share(replace(job, task_id="gathering-v0")) == 0.5
+    assert cluster.share(replace(job, device="cpu")) == 0.0
 
 
 def test_a_node_dies_and_the_records_are_those_of_one_machine(nodes, tmp_path):

@@ -8,7 +8,7 @@ Ray is an optional extra (``pip install penumbra[ray]``); it is met in this file
 for a submission that is a folder, that folder under the same path (a shared file system).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from types import TracebackType
@@ -37,14 +37,21 @@ class Cluster:
         cpus: processor cores that one training is given; torch uses as many threads.
         gpus: share of a GPU that one training is given: 0.25 packs four stacked groups on each. Only for jobs whose
             device is ``"cuda"``.
+        shares: of submissions on tasks whose share is known better, see ``packing.gpu_shares``.
     """
 
-    def __init__(self, address: str | None = None, cpus: int = 1, gpus: float = 1.0) -> None:
+    def __init__(
+        self,
+        address: str | None = None,
+        cpus: int = 1,
+        gpus: float = 1.0,
+        shares: Mapping[tuple[str, str], float] | None = None,
+    ) -> None:
         if cpus < 1:
             raise ValueError(f"cluster: cpus={cpus} must be at least 1")
         if not 0.0 < gpus <= 1.0:
             raise ValueError(f"cluster: gpus={gpus} must be above 0 and at most 1: the share of a GPU for one training")
-        self.address, self.cpus, self.gpus = address, cpus, gpus
+        self.address, self.cpus, self.gpus, self.shares = address, cpus, gpus, shares or {}
 
     def __enter__(self) -> "Cluster":
         """Connect."""
@@ -60,6 +67,12 @@ class Cluster:
         """Disconnect; what is still being trained is given up."""
         ray.shutdown()
 
+    def share(self, job: Job) -> float:
+        """Return the share of a GPU that one training of a job is given."""
+        if not job.device.startswith("cuda"):
+            return 0.0
+        return self.shares.get((job.submission.name, job.task_id), self.gpus)
+
     def __call__(self, job: Job, seeds: tuple[int, ...], progress: Progress) -> list[Record]:
         """Train the runs of one group on some node; see ``runner.train``.
 
@@ -68,7 +81,7 @@ class Cluster:
         """
         remote = ray.remote(
             num_cpus=self.cpus,
-            num_gpus=self.gpus if job.device.startswith("cuda") else 0,
+            num_gpus=self.share(job),
             max_retries=RETRIES,
             max_calls=1,  # a process of its own: nothing that one submission leaves behind meets another
         )(_train_there)
