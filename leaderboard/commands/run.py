@@ -49,6 +49,9 @@ def run(
     ] = None,
     cpus: Annotated[int, typer.Option(min=1, help="Ray: processor cores for each training.")] = 1,
     gpu_share: Annotated[float, typer.Option(help="Ray: share of a GPU for each training.")] = 1.0,
+    gpu_records: Annotated[
+        Path | None, typer.Option(help="Ray: runtime records of a GPU; trainings are packed by the memory they took.")
+    ] = None,
 ) -> None:
     """Train submissions on a suite and write one record per run.
 
@@ -83,7 +86,7 @@ def run(
         for submission in found:  # whoever cannot even be constructed is told before anything is trained
             contained.build(submission) if contain else submission.build()
         if executor is Executor.ray:
-            done = _run_on_cluster(jobs, folder, address, cpus, gpu_share)
+            done = _run_on_cluster(jobs, folder, address, cpus, gpu_share, gpu_records)
         else:
             trainer = contained if contain else None
             done = (_run(job, folder, f"[{number}/{len(jobs)}]", trainer) for number, job in enumerate(jobs, 1))
@@ -117,15 +120,17 @@ def _run(job: "Job", folder: Path, place: str, trainer: "Trainer | None") -> "li
 
 
 def _run_on_cluster(
-    jobs: "list[Job]", folder: Path, address: str | None, cpus: int, gpu_share: float
+    jobs: "list[Job]", folder: Path, address: str | None, cpus: int, gpu_share: float, gpu_records: Path | None
 ) -> "Iterator[list[Record]]":
     """Run all jobs at a time on a Ray cluster; a terminal shows how many are done."""
     from benchmark.harness.cluster import Cluster, run_jobs
+    from benchmark.harness.packing import read_gpu_shares
 
     def report(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    with Cluster(address, cpus, gpu_share) as cluster, console.status(f"0 of {len(jobs)} jobs done") as status:
+    shares = read_gpu_shares(gpu_records) if gpu_records else None
+    with Cluster(address, cpus, gpu_share, shares) as cluster, console.status(f"0 of {len(jobs)} jobs done") as status:
         for number, records in enumerate(run_jobs(jobs, folder, cluster, report), 1):
             status.update(f"{number} of {len(jobs)} jobs done")
             yield records
