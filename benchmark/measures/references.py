@@ -149,6 +149,26 @@ def measure(task_id: str, episodes: int = EPISODES) -> dict[str, Any]:
     }
 
 
+def cases(task_id: str, episodes: int = EPISODES, seed: int = SEED) -> tuple[Tensor, bool]:
+    """Return the keys of the episodes on which a policy is measured, and whether these few are all there are."""
+    task, keys = make_task(task_id), episode_keys("reference", seed, episodes)
+    exact = spec(task_id).family in _FEW_CASES and not isinstance(task, Transform)
+    return (_one_of_each(task, keys) if exact else keys), exact
+
+
+def measure_policy(task_id: str, policy: Policy, method: str, episodes: int = EPISODES) -> dict[str, Any]:
+    """Return what a policy earns, as the references are measured.
+
+    Args:
+        task_id: what is played.
+        policy: who plays; where ``cases`` are all there are, it must not randomise.
+        method: what the entry says of it.
+        episodes: how many are played if need be.
+    """
+    keys, exact = cases(task_id, episodes)
+    return _entry(_play(make_task(task_id), policy, keys), method, exact)
+
+
 # Perturbations of what actions do; of how clearly, and of how much agents see.
 CONTROL = ("slip", "sticky")
 CLARITY = ("dropout", "noise")
