@@ -41,7 +41,10 @@ def costs(runs: pd.DataFrame, board: Board, ranked: Table) -> Table:
             "short timings beside a calibration (docs/metrics.md). (contended): others disturbed them, or torch had "
             f"another number of threads; (too few): fewer than {REPEATS} repeats. Neither is compared with others'."
         )
-    return table_of("Class and cost", rows, notes, ("submission", "class", "hardware", "timed on"))
+        places = sorted({(numbers["timed_on"], numbers["submission"]) for numbers, _ in rows if numbers["timed_on"]})
+        machines = {place: ", ".join(name for where, name in places if where == place) for place, _ in places}
+        notes.append("timed on: " + "; ".join(f"{place} ({names})" for place, names in machines.items()) + ".")
+    return table_of("Class and cost", rows, notes, ("submission", "class", "hardware"))
 
 
 def _row(runs: pd.DataFrame, board: Board, name: str, within: Mapping[str, str]) -> Row:
@@ -68,7 +71,7 @@ def _row(runs: pd.DataFrame, board: Board, name: str, within: Mapping[str, str])
 
 
 def _add_timings(board: Board, profiles: Sequence[str], numbers: dict[str, Any], text: dict[str, str]) -> None:
-    """Add normalised seconds to a row, a column for each profile, and what they were measured on."""
+    """Add normalised seconds to a row, a column for each profile, and what they were measured on (data only)."""
     found = {
         profile: timed(board.runtimes, numbers["submission"], profile, board.tasks, board.suite) for profile in profiles
     }
@@ -77,9 +80,7 @@ def _add_timings(board: Board, profiles: Sequence[str], numbers: dict[str, Any],
         numbers[f"doubt_{profile}"] = entry.doubt if entry else ""
         written = cells.seconds(numbers[f"seconds_{profile}"])
         text[f"s/run on {profile}"] = f"{written} ({entry.doubt})" if entry and entry.doubt else written
-    machines = sorted({entry.hardware for entry in found.values() if entry})
-    numbers["timed_on"] = "; ".join(machines)
-    text["timed on"] = " and ".join(machines) or cells.NOTHING
+    numbers["timed_on"] = "; ".join(sorted({entry.hardware for entry in found.values() if entry}))
 
 
 def ranks_in_class(rows: Sequence[Mapping[Any, Any]], board: Board) -> dict[str, str]:

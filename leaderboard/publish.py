@@ -7,14 +7,12 @@ from benchmark.harness.record import atomic_write
 from benchmark.harness.submission import MANIFEST, Submission
 from benchmark.harness.variant import split_variant
 from leaderboard.record import FinishedRun, RunRecord
-from leaderboard.runtime import FILE, RuntimeRecord, read_runtimes, write_runtimes
+from leaderboard.rerun import trained_numbers
+from leaderboard.runtime import FILE, RuntimeRecord, read_both, read_runtimes, write_runtimes
 from leaderboard.submission import (
     SubmissionError,
     check_manifest,
-    holds_results,
     merge,
-    parse_record,
-    read_files,
     read_records,
     refuse,
     write_records,
@@ -33,7 +31,8 @@ def publish(
     """Merge records into ``<target>/<name>/results.jsonl`` and copy the manifest and the learner's code beside them.
 
     Timings that the sources hold go into ``runtime.jsonl``; once results are published, timings alone will do. Records
-    that are already published there are kept; nothing is written if ``penumbra validate`` would refuse it.
+    that are already published there are kept, or replaced by the same with more in them; nothing is written if
+    ``penumbra validate`` would refuse it.
 
     Args:
         submission: whose records to take, those of its variants too; others' are left alone.
@@ -51,11 +50,8 @@ def publish(
     check_manifest(submission.folder / MANIFEST)
     folder = target / submission.name
     path = folder / RESULTS
-    read = [_read(source) for source in sources]
-    found = [record for records, _ in read for record in records]
-    timings = [
-        each for _, runtimes in read for each in runtimes if split_variant(each.submission)[0] == submission.name
-    ]
+    found, timings = read_both(sources, variants=True)
+    timings = [record for record in timings if split_variant(record.submission)[0] == submission.name]
     mine = [
         record
         for record in found
@@ -67,7 +63,8 @@ def publish(
     published = read_records(path, variants=True) if path.exists() else []
     known = {record.digest for record in published}
     new = [record for record in mine if record.digest not in known]
-    together = [*published, *new]
+    extended = {record.cell for record in new if any(_extends(record, other) for other in published)}
+    together = [*(record for record in published if record.cell not in extended), *new]
     report = Report()
     check_content(submission, together, report)
     timings = _newest([*(read_runtimes(folder / FILE) if (folder / FILE).exists() else []), *timings])
@@ -82,13 +79,6 @@ def publish(
     return path, len(together), len(new)
 
 
-def _read(source: Path) -> tuple[list[RunRecord], list[RuntimeRecord]]:
-    """Return the run records and the timings of a file or a folder; it may hold only one kind."""
-    records = read_files(source, parse_record, holds_results) if source.is_dir() or holds_results(source) else []
-    timings = read_runtimes(source) if source.is_dir() or not holds_results(source) else []
-    return records, timings
-
-
 def _newest(timings: Iterable[RuntimeRecord]) -> list[RuntimeRecord]:
     """Return the last timing of every cell, as those that were disturbed are measured again; what counts is kept."""
     kept: dict[tuple, RuntimeRecord] = {}
@@ -96,6 +86,14 @@ def _newest(timings: Iterable[RuntimeRecord]) -> list[RuntimeRecord]:
         if record.cell not in kept or kept[record.cell].doubts or not record.doubts:
             kept[record.cell] = record
     return list(kept.values())
+
+
+def _extends(record: RunRecord, other: RunRecord) -> bool:
+    """Whether a record is another one again, evaluated on more tasks."""
+    if record.cell != other.cell or not isinstance(record, FinishedRun) or not isinstance(other, FinishedRun):
+        return False
+    more = other.elsewhere.items() < record.elsewhere.items()
+    return more and trained_numbers(record._raw) == trained_numbers(other._raw)
 
 
 def _code(submission: Submission) -> list[Path]:

@@ -20,8 +20,8 @@ from benchmark.harness.runtime import PREFIX, REPEATS, RUNTIME, STACKED, doubts,
 from benchmark.harness.suites import MARKS, Suite
 from benchmark.measures.calibration import get_profile
 from benchmark.tasks.registry import spec
-from leaderboard.record import Count, Facts, Name, Seconds, Share, Strict, Text, Time, Who, machine
-from leaderboard.submission import holds_results, parse, read_files, refuse, where
+from leaderboard.record import Count, Facts, Name, RunRecord, Seconds, Share, Strict, Text, Time, Who, machine
+from leaderboard.submission import holds_results, parse, read_files, read_records, record_files, refuse, where
 
 FILE = f"{PREFIX}.jsonl"
 
@@ -165,6 +165,22 @@ def read_runtimes(path: Path) -> list[RuntimeRecord]:
     return records
 
 
+def read_both(paths: Iterable[Path], variants: bool = False) -> tuple[list[RunRecord], list[RuntimeRecord]]:
+    """Read results and timings of files and folders, each of which may hold only one kind.
+
+    Raises:
+        SubmissionError: if any record is not what it should be, or one of them holds nothing.
+    """
+    results: list[RunRecord] = []
+    timings: list[RuntimeRecord] = []
+    for path in paths:
+        found = read_runtimes(path) if path.is_dir() or not holds_results(path) else []
+        timings += found
+        if not found or any(map(holds_results, record_files(path))):
+            results += read_records(path, variants=variants)
+    return results, timings
+
+
 def write_runtimes(path: Path, records: Iterable[RuntimeRecord]) -> None:
     """Write runtime records, as they were read, to a ``.jsonl`` file: sorted, whole or not at all."""
     ordered = sorted(records, key=lambda record: record.cell)
@@ -196,7 +212,7 @@ def timed(
     nothing speaks against. With fewer than ``REPEATS`` of them the median of all is given, in doubt.
     """
     mine = [record for record in records if (record.submission, record.profile) == (submission, profile)]
-    total, doubt = 0.0, ""
+    total, doubt, machines = 0.0, "", set()
     for task_id in tasks:
         on_task = [record for record in mine if record.task_id == task_id]
         if not on_task:
@@ -208,6 +224,5 @@ def timed(
             doubt = "contended" if len(chosen) > len(clean) else doubt or "too few"
         budget = suite.budget(task_id)
         total += statistics.median(record.seconds_per_run(budget) for record in (clean or chosen))
-    machines = sorted({machine(record.hardware) for record in mine})
-    hardware = machines[0] if len(machines) == 1 else f"{len(machines)} kinds"
-    return Timed(total / len(tasks), doubt, hardware)
+        machines |= {machine(record.hardware) for record in (clean or chosen)}
+    return Timed(total / len(tasks), doubt, " and ".join(sorted(machines)))

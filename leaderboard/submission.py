@@ -99,7 +99,9 @@ def read_files(path: Path, parser: Callable[[bytes, str], Parsed], chosen: Calla
     """
     problems: list[str] = []
     records: list[Parsed] = []
-    for file in _record_files(path, chosen):
+    for file in record_files(path):
+        if path.is_dir() and not chosen(file):
+            continue
         for source, text in _texts(file):
             try:
                 records.append(parser(text, source))
@@ -206,11 +208,12 @@ def write_records(path: Path, records: Iterable[RunRecord]) -> None:
     atomic_write(path, "".join(lines).encode())
 
 
-def _record_files(path: Path, chosen: Callable[[Path], bool]) -> list[Path]:
+def record_files(path: Path) -> list[Path]:
+    """Return the files of records in a folder; a file stands for itself."""
     if not path.is_dir():
         return [path]
     found = [file for kind in ("*.json", "*.jsonl") for file in path.rglob(kind)]
-    return sorted(file for file in found if not file.name.startswith(".") and chosen(file))
+    return sorted(file for file in found if not file.name.startswith("."))
 
 
 def _texts(file: Path) -> Iterator[tuple[str, bytes]]:

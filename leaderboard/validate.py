@@ -77,7 +77,8 @@ def check_runtimes(manifest: Submission, runtimes: Sequence[RuntimeRecord], repo
     """Check what a manifest and its timings say together, and add what is found to the report."""
     for record in runtimes:
         report.errors += map(plain, _rules(manifest, record))
-        report.warnings += [plain(f"{where(record)}: does not count: {doubt}") for doubt in record.doubts]
+        if record.doubts:
+            report.warnings.append(plain(f"{where(record)}: does not count: {'; '.join(record.doubts)}"))
 
 
 def check_content(manifest: Submission, records: Sequence[RunRecord], report: Report) -> None:

@@ -237,10 +237,14 @@ def test_the_costs_show_normalised_seconds_once_somebody_was_timed():
     assert "s/run on cpu-2" not in text(board())["good"]
     shown = text(board(three("good", 0.1, slower=(2.0, 2.0))))
     assert shown["good"]["s/run on cpu-2"] == "0.6"
-    assert shown["good"]["timed on"] == "AMD EPYC, 2 threads"
-    assert shown["bad"]["s/run on cpu-2"] == shown["bad"]["timed on"] == "n/a"
+    assert shown["bad"]["s/run on cpu-2"] == "n/a"
     shown = text(board(three("good", 0.1, lost=0.5)))
     assert shown["good"]["s/run on cpu-2"] == "1.2 (contended)"
+    both = board(three("good", 0.1), three("bad", 0.1, hardware={"device": "cpu", "threads": 2, "processor": "Xeon"}))
+    runs = frame(records, both)
+    assert costs(runs, both, ranking(runs, both)).notes[-1] == (
+        "timed on: AMD EPYC, 2 threads (good); Xeon, 2 threads (bad)."
+    )
 
 
 def test_score_against_time_is_normalised_when_everybody_was_timed():

@@ -21,11 +21,9 @@ def figures(
     from leaderboard.board import frame, make_board
     from leaderboard.figures import Drawer, make_palette, write_figures
     from leaderboard.publish import published_names
-    from leaderboard.runtime import read_runtimes
-    from leaderboard.submission import read_records
+    from leaderboard.runtime import read_both
 
-    records = [record for folder in folders or [SUBMISSIONS] for record in read_records(folder)]
-    timings = [record for folder in folders or () if folder.is_dir() for record in read_runtimes(folder)]
+    records, timings = read_both(folders or [SUBMISSIONS])
     board = make_board(get_suite(suite), records, [SUBMISSIONS], timings)
     board = board.of_family(family) if family else board
     drawer = Drawer(board, frame(records, board), tuple(records), make_palette(records, published_names(SUBMISSIONS)))

@@ -25,11 +25,9 @@ def table(
     from leaderboard import render
     from leaderboard.board import frame, make_board
     from leaderboard.report import report
-    from leaderboard.runtime import read_runtimes
-    from leaderboard.submission import read_records
+    from leaderboard.runtime import read_both
 
-    records = [record for folder in folders or [SUBMISSIONS] for record in read_records(folder, variants=bool(folders))]
-    timings = [record for folder in folders or () if folder.is_dir() for record in read_runtimes(folder)]
+    records, timings = read_both(folders or [SUBMISSIONS], variants=bool(folders))
     board = make_board(get_suite(suite), records, [SUBMISSIONS], timings)
     board = board.of_family(family) if family else board
     tables = report(frame(records, board), board)[: 1 if brief else None]
@@ -55,7 +53,10 @@ def submit(
     """Collect a submission's manifest and records into a folder ready for a pull request."""
     from benchmark.harness.submission import find_submission
     from leaderboard.publish import publish
+    from leaderboard.runtime import FILE, read_runtimes
 
     manifest = find_submission(submission, [SUBMISSIONS])
     path, count, new = publish(manifest, source, target, failed=failed)
     tell(f"{path}: {count} records, {new} of them new")
+    if (timings := path.with_name(FILE)).is_file():
+        tell(f"{timings}: {len(read_runtimes(timings))} timings")

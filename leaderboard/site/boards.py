@@ -30,7 +30,6 @@ _UPWARDS = (
     "in class",
     "class",
     "hardware",
-    "timed on",
     "parameters",
     "missing",
     "lacking",
@@ -174,7 +173,7 @@ class SuiteView:
                     cells[column] = replace(
                         cells[column], bar=_bar(*(numbers[metric + e] for e in ("", "_low", "_high")))
                     )
-            for column in {"submission", "task", "missing", "class", "hardware", "timed on"} & set(cells):
+            for column in {"submission", "task", "missing", "class", "hardware"} & set(cells):
                 cells[column] = replace(cells[column], key=cells[column].text)
             if "task" in cells:  # named once in a long table, in every row of one that is sorted
                 cells["task"] = Cell(str(numbers["task_id"]), str(numbers["task_id"]))
