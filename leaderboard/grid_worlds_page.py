@@ -44,7 +44,7 @@ _ANSWERS = """\
 ## Claim by claim
 
 Intervals resample runs; those of beliefs' variances are normal, over episodes. *Undecided* means that these runs do not
-tell.
+tell. Each comparison is judged by itself: of twenty differences that are none, one comes out certain by chance.
 """
 
 _CONTROL = """\
@@ -105,7 +105,8 @@ def figures(found: Results, variances: Variances | None) -> list[Drawing]:
     if found.cells:
         words = (
             "Score (0: the best policy that ignores observations, 1: the reference) against training episodes: mean "
-            "over runs of the greedy evaluations on held-out episodes, with 95% bootstrap bands over whole runs"
+            "over runs of the greedy evaluations on held-out episodes, with 95% bootstrap bands over whole runs; the "
+            "evaluation before training may lie below the frame"
         )
         drawings.append(Drawing("curves", words, partial(curves_figure, found)))
     sizes = found.honeycombs
@@ -135,7 +136,8 @@ def curves_figure(found: Results) -> Figure:
     columns = min(4, len(curves))
     rows = -(-len(curves) // columns)
     figure = Figure(figsize=(0.5 + 2.75 * columns, 0.6 + 2.3 * rows), layout="constrained")
-    lowest = min(float(one.values.mean(0).min()) for played in curves.values() for one in played.values())
+    # Whoever has not learnt anything yet may leave the frame.
+    lowest = min(float(one.values[:, 1:].mean(0).min()) for played in curves.values() for one in played.values())
     for place, (task_id, played) in enumerate(curves.items()):
         ax = figure.add_subplot(rows, columns, place + 1)
         levels = {"trivial": 0.0, "reference": 1.0}
