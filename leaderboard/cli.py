@@ -13,6 +13,7 @@ from rich.text import Text
 
 from leaderboard.commands.ablate import ablate
 from leaderboard.commands.beliefs import beliefs
+from leaderboard.commands.diagnose import diagnose
 from leaderboard.commands.exchange import export_results, import_results
 from leaderboard.commands.figures import figures
 from leaderboard.commands.profile import profile
@@ -41,6 +42,7 @@ for command in (
     run,
     table,
     stress,
+    diagnose,
     ablate,
     profile,
     figures,
