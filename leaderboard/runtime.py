@@ -20,8 +20,9 @@ from benchmark.harness.runtime import PREFIX, REPEATS, RUNTIME, STACKED, doubts,
 from benchmark.harness.suites import MARKS, Suite
 from benchmark.measures.calibration import get_profile
 from benchmark.tasks.registry import spec
+from leaderboard.reading import holds_results, parse, read_files, record_files, refuse, where
 from leaderboard.record import Count, Facts, Name, RunRecord, Seconds, Share, Strict, Text, Time, Who, machine
-from leaderboard.submission import holds_results, parse, read_files, read_records, record_files, refuse, where
+from leaderboard.submission import read_records
 
 FILE = f"{PREFIX}.jsonl"
 

@@ -6,35 +6,24 @@ the key, the value and the rule.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import TypeAdapter
 
-from benchmark.harness.record import atomic_write, digest
-from benchmark.harness.runtime import PREFIX
+from benchmark.harness.record import atomic_write
 from benchmark.harness.submission import Submission, read_manifest
 from benchmark.harness.suites import Suite
 from benchmark.harness.variant import split_variant
-from benchmark.tasks.registry import did_you_mean
-from leaderboard import record as schema
+from leaderboard.reading import SubmissionError, holds_results, parse, read_files, refuse, shorten, where
 from leaderboard.record import FinishedRun, RunRecord
 
-MOST_BYTES_PER_RECORD = 2_000_000
-MOST_BYTES_PER_FILE = 32_000_000  # several times all suites together
-MOST_MESSAGES = 20
+# What stands beside submissions in tables, figures and folders of pages.
+RESERVED = ("prior", "posterior", "reference", "trivial", "optimum", "index")
 MOST_CHARACTERS = 300
 
-Parsed = TypeVar("Parsed")
 _RECORD: TypeAdapter[RunRecord] = TypeAdapter(RunRecord)
-_MODELS = [kind for kind in vars(schema).values() if isinstance(kind, type) and issubclass(kind, BaseModel)]
-_KEYS = sorted({key for model in _MODELS for key in model.model_fields})
-
-
-class SubmissionError(ValueError):
-    """A submission breaks rules; the message lists them, one to a line."""
 
 
 def check_manifest(path: Path) -> Submission:
@@ -61,6 +50,10 @@ def check_manifest(path: Path) -> Submission:
     ]
     if manifest.code and not manifest.code.startswith(("https://", "http://")):
         problems.append(f"{path}: code={shorten(manifest.code)} must be a link, https://...")
+    if manifest.name in RESERVED:
+        problems.append(
+            f"{path}: name={manifest.name!r} has a meaning on the board; not allowed: {', '.join(RESERVED)}"
+        )
     if manifest.name != manifest.name.lower():
         problems.append(f"{path}: name={manifest.name!r} must be lower case in a published submission")
     folder = path.resolve().parent.name
@@ -86,36 +79,6 @@ def read_records(path: Path, *, variants: bool = False) -> list[RunRecord]:
     return records if variants else [record for record in records if not split_variant(record.submission)[1]]
 
 
-def read_files(path: Path, parser: Callable[[bytes, str], Parsed], chosen: Callable[[Path], bool]) -> list[Parsed]:
-    """Read every record of a file, or of the chosen files in a folder.
-
-    Args:
-        path: a file, which is always read, or a folder.
-        parser: makes a record of a text and the place it was found.
-        chosen: which files of a folder.
-
-    Raises:
-        SubmissionError: listing every record that is not what it should be.
-    """
-    problems: list[str] = []
-    records: list[Parsed] = []
-    for file in record_files(path):
-        if path.is_dir() and not chosen(file):
-            continue
-        for source, text in _texts(file):
-            try:
-                records.append(parser(text, source))
-            except SubmissionError as error:
-                problems += str(error).splitlines()
-    refuse(problems)
-    return records
-
-
-def holds_results(file: Path) -> bool:
-    """Whether a file is not named as runtime records are, which time submissions and hold no results."""
-    return not file.name.startswith(PREFIX)
-
-
 def parse_record(text: str | bytes, source: str = "record") -> RunRecord:
     """Check one record: its syntax, its keys and values, and its digest.
 
@@ -123,31 +86,6 @@ def parse_record(text: str | bytes, source: str = "record") -> RunRecord:
         SubmissionError: each line naming the source, the key, the value and the rule.
     """
     return parse(text, source, _RECORD)
-
-
-def parse(text: str | bytes, source: str, adapter: TypeAdapter[Parsed]) -> Parsed:
-    """Check one record of any kind against its model, and its digest; see ``parse_record``."""
-    try:
-        raw = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates)
-    except RecursionError:
-        raise SubmissionError(f"{source}: is nested too deeply") from None
-    except ValueError as error:
-        raise SubmissionError(f"{source}: is not JSON: {error}") from None
-    if not isinstance(raw, dict):
-        raise SubmissionError(f"{source}: must be a JSON object, not {type(raw).__name__}")
-    try:
-        record: Any = adapter.validate_python(raw)
-    except ValidationError as error:
-        refuse([f"{source}: {_explain(entry)}" for entry in error.errors()[:MOST_MESSAGES]])
-        raise AssertionError from error
-    expected = digest(raw)
-    if record.digest != expected:
-        raise SubmissionError(
-            f"{source}: digest={record.digest[:12]!r}... must be {expected[:12]!r}...: the record was changed "
-            "after it was written; run it again"
-        )
-    record._source, record._raw = source, raw
-    return record
 
 
 def merge(records: Iterable[RunRecord]) -> list[RunRecord]:
@@ -206,90 +144,3 @@ def write_records(path: Path, records: Iterable[RunRecord]) -> None:
     ordered = sorted(records, key=lambda record: record.cell)
     lines = [json.dumps(record._raw, allow_nan=False, separators=(",", ":")) + "\n" for record in ordered]
     atomic_write(path, "".join(lines).encode())
-
-
-def record_files(path: Path) -> list[Path]:
-    """Return the files of records in a folder; a file stands for itself."""
-    if not path.is_dir():
-        return [path]
-    found = [file for kind in ("*.json", "*.jsonl") for file in path.rglob(kind)]
-    return sorted(file for file in found if not file.name.startswith("."))
-
-
-def _texts(file: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield each record's source and text."""
-    if file.suffix not in (".json", ".jsonl"):
-        raise SubmissionError(f"{file}: suffix={file.suffix!r} must be .json or .jsonl")
-    lines = file.suffix == ".jsonl"
-    try:
-        size = file.stat().st_size
-        if size > (MOST_BYTES_PER_FILE if lines else MOST_BYTES_PER_RECORD):
-            raise SubmissionError(f"{file}: {size} bytes are too many for a {file.suffix} file")
-        with file.open("rb") as stream:
-            for number, line in enumerate(stream if lines else [stream.read()], start=1):
-                source = f"{file}:{number}" if lines else str(file)
-                if len(line) > MOST_BYTES_PER_RECORD:
-                    raise SubmissionError(f"{source}: {len(line)} bytes exceed {MOST_BYTES_PER_RECORD} of a record")
-                if line.strip():
-                    yield source, line
-    except OSError as error:
-        raise SubmissionError(f"{file}: cannot be read: {error.strerror}") from None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number that JSON knows")
-
-
-def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    if len(set(keys)) < len(keys):
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"key {twice!r} occurs twice")
-    return dict(pairs)
-
-
-def _explain(error: ErrorDetails) -> str:
-    """Turn pydantic's error into ``key=value: rule``."""
-    # The first part of a place is the status by which the model was chosen.
-    place = [part for part in error["loc"][error["loc"][:1] in (("ok",), ("failed",)) :]]
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
-    rule = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    match error["type"]:
-        case "missing":
-            return f"key {key!r} is missing"
-        case "extra_forbidden":
-            return f"key {key!r} is unknown{did_you_mean(str(place[-1]), _KEYS)}"
-        case "union_tag_invalid" | "union_tag_not_found":
-            return f"status={error['input'].get('status')!r} must be 'ok' or 'failed'"
-    if not key:
-        return rule
-    return f"{key}={shorten(error['input'])}: {rule}"
-
-
-def where(record: Any) -> str:
-    """Return the place that a record was read from."""
-    return record._source or "record"
-
-
-def shorten(value: object) -> str:
-    """Write a value of whatever size in a few characters."""
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def plain(message: str) -> str:
-    """Escape what a terminal, or whoever reads a log line by line, might obey."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
-
-
-def refuse(problems: list[str]) -> None:
-    """Raise if there are problems.
-
-    Raises:
-        SubmissionError: naming them, one to a line; very many are counted.
-    """
-    lines = [plain(problem)[:1000] for problem in problems[:MOST_MESSAGES]]
-    if len(problems) > MOST_MESSAGES:
-        lines.append(f"... and {len(problems) - MOST_MESSAGES} more")
-    if lines:
-        raise SubmissionError("\n".join(lines))

@@ -8,25 +8,17 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from unicodedata import category
 
 from benchmark.harness.submission import MANIFEST, MOST_BYTES, Submission
 from benchmark.harness.suites import SUITES, get_suite
 from benchmark.harness.variant import same, split_variant
 from benchmark.tasks.registry import did_you_mean, make_task, spec, task_ids
 from leaderboard.plausible import implausible
+from leaderboard.reading import MOST_BYTES_PER_FILE, SubmissionError, plain, shorten, where
 from leaderboard.record import FinishedRun, RunRecord
 from leaderboard.runtime import FILE, RuntimeRecord, read_runtimes
-from leaderboard.submission import (
-    MOST_BYTES_PER_FILE,
-    SubmissionError,
-    check_manifest,
-    check_suite,
-    merge,
-    plain,
-    read_records,
-    shorten,
-    where,
-)
+from leaderboard.submission import check_manifest, check_suite, merge, read_records
 
 RESULTS = "results.jsonl"
 MOST_FILES = 50
@@ -124,8 +116,22 @@ def _files(folder: Path) -> list[str]:
         elif status.st_size > most:
             problems.append(f"{entry}: {status.st_size} bytes exceed {most}")
     present = {entry.name for entry in entries}
+    if not problems:
+        problems += [problem for entry in entries if entry.suffix in SUFFIXES for problem in _unreadable(entry)]
     problems += [f"{folder / name}: is missing" for name in SIZES if name not in (*present, *OPTIONAL)]
     return problems
+
+
+def _unreadable(path: Path) -> list[str]:
+    """Say why people who review a text would not see what is in it (CVE-2021-42574: code that shows as a comment)."""
+    try:
+        text = path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        return [f"{path}: must be UTF-8 text: {error}"]
+    for number, line in enumerate(text.split("\n"), start=1):
+        if hidden := next((c for c in line if c not in "\t\r\f" and category(c) in ("Cc", "Cf")), None):
+            return [f"{path}:{number}: holds the invisible character U+{ord(hidden):04X}; write what readers can see"]
+    return []
 
 
 def _rules(manifest: Submission, record: RunRecord | RuntimeRecord) -> list[str]:

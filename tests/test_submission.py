@@ -10,9 +10,9 @@ from fabricate import SUITE, failed, finished
 from benchmark.harness.record import seal, write_record
 from benchmark.harness.runner import Job, run_job
 from benchmark.harness.submission import find_submission
+from leaderboard.reading import MOST_MESSAGES
 from leaderboard.record import FailedRun, FinishedRun
 from leaderboard.submission import (
-    MOST_MESSAGES,
     SubmissionError,
     check_manifest,
     check_suite,

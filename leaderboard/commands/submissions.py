@@ -65,7 +65,7 @@ def validate(
     device: Annotated[str, typer.Option(help="Where cells are trained again: cpu, cuda, ...")] = "cpu",
 ) -> None:
     """Check folders of submissions as data from strangers: what CI does with a pull request."""
-    from leaderboard.submission import MOST_MESSAGES
+    from leaderboard.reading import MOST_MESSAGES
     from leaderboard.validate import validate as validate_folder
 
     broken = False
