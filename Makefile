@@ -23,8 +23,8 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/pyright
 
-bench: $(READY)  ## Measure speed; see benchmarks/.
-	$(BIN)/pytest benchmarks --benchmark-only --benchmark-columns=median,rounds
+bench: $(READY)  ## Measure speed on a machine that is otherwise idle, and write docs/performance.md.
+	$(BIN)/python benchmarks/measure.py
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -25,13 +25,13 @@ def test_a_row_that_is_broadcast_is_read_once():
 
 def test_picking_reads_what_it_gives_back_and_not_the_whole_table():
     index = torch.tensor([1, 5])
-    assert count_traffic(lambda: wide[index]) == Traffic(kernels=1, bytes=16 + 8 + 8, operations=2)
+    assert count_traffic(lambda: wide[index]) == Traffic(kernels=1, bytes=16 + 8 + 8, operations=2, picks=2)
     assert count_traffic(lambda: wide.index_select(0, index)).bytes == 32
 
 
 def test_placing_writes_what_it_is_given():
     board, index, source = torch.zeros(100), torch.tensor([3, 4]), torch.ones(2)
-    assert count_traffic(lambda: board.scatter_(0, index, source)) == Traffic(kernels=1, bytes=16 + 8 + 8, operations=2)
+    assert count_traffic(lambda: board.scatter_(0, index, source)) == Traffic(1, bytes=32, operations=2, picks=2)
 
 
 def test_a_matrix_product_has_two_operations_for_each_multiplication():

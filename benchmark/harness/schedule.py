@@ -1,7 +1,7 @@
 """How long many trainings take on many workers: list scheduling, simulated.
 
 One driver hands out jobs in order, one after another, each to the worker that is free first. An attempt may die; the
-job then waits at the end of the line again, as Ray does it. Nothing here runs anything: durations go in, times come out.
+job then waits at the end of the line again, as with Ray. Nothing here runs anything: durations go in, times come out.
 """
 
 import heapq

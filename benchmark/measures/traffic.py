@@ -32,11 +32,13 @@ class Traffic:
         kernels: operators that touched data.
         bytes: read and written, in all.
         operations: elements touched, and two for each multiplication and addition of matrix products.
+        picks: those of the operations that pick from, or place into, a table, element by element.
     """
 
     kernels: int
     bytes: int
     operations: int
+    picks: int = 0
 
 
 def count_traffic(function: Callable[[], object]) -> Traffic:
@@ -44,7 +46,7 @@ def count_traffic(function: Callable[[], object]) -> Traffic:
     counter, flops = _Counter(), FlopCounterMode(display=False)
     with flops, counter:
         function()
-    return Traffic(counter.kernels, counter.bytes, counter.operations + flops.get_total_flops())
+    return Traffic(counter.kernels, counter.bytes, counter.operations + flops.get_total_flops(), counter.picks)
 
 
 def size(tensors: Iterable[Any]) -> int:
@@ -60,7 +62,7 @@ def _elements(tensor: Tensor) -> int:
 class _Counter(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
-        self.kernels = self.bytes = self.operations = 0
+        self.kernels = self.bytes = self.operations = self.picks = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -78,5 +80,7 @@ class _Counter(TorchDispatchMode):
             inputs, outputs = inputs[1:], inputs[-1:]
         self.kernels += 1
         self.bytes += size(inputs) + size(outputs)
-        self.operations += max(_elements(tensor) for tensor in (*inputs, *outputs))
+        touched = max(_elements(tensor) for tensor in (*inputs, *outputs))
+        self.operations += touched
+        self.picks += touched if name in _PICKING or name in _PLACING else 0
         return result
