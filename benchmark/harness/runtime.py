@@ -163,7 +163,7 @@ def measure_all(
     wanted: Iterable[Timing],
     out: Path,
     report: Report = print,
-    measurer: Callable[[Timing], Record] = measure_apart,
+    measurer: Callable[[Timing], Record] | None = None,
 ) -> Iterator[tuple[Timing, Record | None]]:
     """Measure what the ledger lacks or holds as disturbed; yields every timing with its record, None if it failed.
 
@@ -171,7 +171,7 @@ def measure_all(
         wanted: what is to be in the ledger.
         out: where it lies.
         report: gets a line for everything that is measured.
-        measurer: does it.
+        measurer: does it; ``measure_apart`` unless given.
 
     Raises:
         RecordError: if a record of the ledger is broken or belongs to another configuration.
@@ -187,7 +187,7 @@ def measure_all(
                     yield timing, known
                     continue
                 try:
-                    record = write_record(path, measurer(timing))
+                    record = write_record(path, (measurer or measure_apart)(timing))
                 except ChildError as error:
                     report(f"{name}: FAILED: {error.line}")
                     yield timing, None
