@@ -174,10 +174,12 @@ def _load(path: Path) -> dict[str, Any]:
         raise ValueError(f"{name} is not a number that JSON knows")
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in pairs]
-        if len(set(names)) < len(names):
-            raise ValueError(f"key {next(n for n in names if names.count(n) > 1)!r} occurs twice; a run counts once")
-        return dict(pairs)
+        found: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in found:
+                raise ValueError(f"key {name!r} occurs twice; a run counts once")
+            found[name] = value
+        return found
 
     try:
         if path.stat().st_size > MOST_BYTES:

@@ -4,7 +4,11 @@ The evaluation episodes of every run and mark are known, and so is the best that
 them. So a return is impossible or not; no luck is involved.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+
+import numpy as np
+from scipy.stats import rankdata
 
 from benchmark.harness.suites import MARKS
 from leaderboard.record import FinishedRun, Mark, RunRecord
@@ -14,6 +18,10 @@ from leaderboard.submission import where
 _TOLERANCE = 1e-4
 # A record that is made up has hundreds of problems.
 MOST_OF_A_RECORD = 5
+# What chance does once in a million records is taken for impossible: 14 nats.
+LUCK = 14.0
+# Returns of two runs that differ from the usual in so many episodes, and agree in so much, are no coincidence.
+FEW, ALIKE = 5, 0.95
 
 
 def implausible(records: Iterable[RunRecord]) -> tuple[list[str], list[str]]:
@@ -43,6 +51,10 @@ def _impossible(record: FinishedRun) -> list[str]:
         for kind in ("greedy", "noisy"):
             if (count := getattr(mark, kind).count) != len(record.final_returns):
                 problems.append(f"marks[{place}].{kind}.count={count} must be {len(record.final_returns)}")
+        if mark.env_steps < mark.episodes:
+            problems.append(
+                f"marks[{place}].env_steps={mark.env_steps} must be at least {mark.episodes}, one an episode"
+            )
         if mark.agent_steps != mark.env_steps * task.agents:
             problems.append(
                 f"marks[{place}].agent_steps={mark.agent_steps} must be {mark.env_steps * task.agents}: "
@@ -55,7 +67,26 @@ def _impossible(record: FinishedRun) -> list[str]:
     ):
         if abs(said - value) > _slack(value):
             problems.append(f"marks[{MARKS}].greedy.{key}={said} must be {value}, as in final_returns")
-    return (problems + _beyond_bounds(record))[:MOST_OF_A_RECORD]
+    return (problems + _beyond_bounds(record) + _beyond_knowledge(record))[:MOST_OF_A_RECORD]
+
+
+def _beyond_knowledge(record: FinishedRun) -> list[str]:
+    """Compare beliefs with what the histories tell, which are the same for everybody.
+
+    The probability that a belief q gives to the truth is, step by step, at most the posterior's in expectation:
+    E[q / p] = 1. So for n independent episodes the mean of log q - log p exceeds t with probability exp(-n t) at most
+    (Markov's and Jensen's inequalities), and the accuracies' difference with exp(-n t^2 / 2) (Hoeffding's).
+    """
+    from benchmark.measures.posteriors import posterior_scores
+
+    entry = posterior_scores(record.task_id)
+    if record.beliefs is None or entry is None:
+        return []
+    episodes, known, said = entry["episodes"], entry["posterior"], record.beliefs
+    least, most = known["nll"] - LUCK / episodes, known["accuracy"] + (2 * LUCK / episodes) ** 0.5
+    rule = "is impossible: on the same histories the exact posterior has"
+    problems = [f"beliefs.nll={said.nll} {rule} {known['nll']}"] if said.nll < least else []
+    return problems + ([f"beliefs.accuracy={said.accuracy} {rule} {known['accuracy']}"] if said.accuracy > most else [])
 
 
 def _beyond_bounds(record: FinishedRun) -> list[str]:
@@ -110,7 +141,31 @@ def _copies(records: Sequence[FinishedRun]) -> tuple[list[str], list[str]]:
             copies.append(f"{line}; different seeds are evaluated on different episodes, so one is a copy")
         elif len(set(curve)) > 1:
             strange.append(f"{line}, mark by mark")
-    return copies, strange
+    return copies + _near_copies(records), strange
+
+
+def _near_copies(records: Sequence[FinishedRun]) -> list[str]:
+    """Find runs whose returns rise and fall together, episode by episode, though their episodes are independent.
+
+    Ranks are compared, so that one ruinous episode in the same place does not make runs alike.
+    """
+    cells: dict[tuple[str, str, str], list[FinishedRun]] = {}
+    for record in records:
+        _, usual = Counter(record.final_returns).most_common(1)[0]
+        if len(record.final_returns) - usual >= FEW:
+            cells.setdefault((record.submission, record.suite, record.task_id), []).append(record)
+    copies = []
+    for runs in cells.values():
+        agreement = np.atleast_2d(np.corrcoef(rankdata([run.final_returns for run in runs], axis=1)))
+        for one, other in zip(*np.nonzero(np.triu(agreement > ALIKE, 1)), strict=True):
+            first, second = runs[one], runs[other]
+            if first.final_returns != second.final_returns and first.seed != second.seed:
+                copies.append(
+                    f"{where(second)}: final_returns of seed={second.seed} follow those of seed={first.seed} in "
+                    f"{where(first)} (their ranks correlate to {agreement[one, other]:.3f}); different seeds are "
+                    "evaluated on different episodes, so one is a copy"
+                )
+    return copies
 
 
 def _slack(bound: float) -> float:

@@ -23,7 +23,8 @@ Count = Annotated[int, Field(ge=0, le=10**15)]
 Time = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Column = Annotated[list[Time | None], Field(min_length=1, max_length=50)]
-Scalar = bool | int | float | Text | None
+Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Scalar = bool | Integer | float | Text | None
 # Free-form objects (parameters, notes, hardware) hold scalars, or lists and objects of scalars.
 Scalars = Annotated[dict[Text, Scalar], Field(max_length=200)]
 Facts = Annotated[dict[Text, Scalar | Annotated[list[Scalar], Field(max_length=200)] | Scalars], Field(max_length=200)]
@@ -43,7 +44,7 @@ class Returns(Strict):
 
     mean: float
     deviation: Time
-    count: Annotated[int, Field(ge=1)]
+    count: Annotated[int, Field(ge=1, le=100_000)]
     min: float
     max: float
 
@@ -207,7 +208,7 @@ class FinishedRun(_Run):
     final_return_noisy: float
     beliefs: Beliefs | None
     seconds: Seconds
-    stacked_runs: Annotated[int, Field(ge=1)]
+    stacked_runs: Annotated[int, Field(ge=1, le=100_000)]
     notes: Facts
 
     @model_validator(mode="after")

@@ -3,11 +3,14 @@
 import json
 import os
 import subprocess
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import faulty
+import numpy as np
 import pytest
-from fabricate import SUITE, failed, finished
+from fabricate import SUITE, between, failed, finished
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -18,6 +21,7 @@ from benchmark.harness.submission import find_submission
 from benchmark.harness.suites import SUITES, Suite
 from leaderboard import cli
 from leaderboard.commands.terminal import SUBMISSIONS
+from leaderboard.plausible import implausible
 from leaderboard.rerun import rerun
 from leaderboard.submission import SubmissionError, parse_record, read_records
 from leaderboard.validate import validate
@@ -203,6 +207,87 @@ def test_perturbed_tasks_failed_runs_and_extra_seeds_are_remarked_upon(tmp_path)
     assert "task_id='oracle-v0' seed=7 does not count" in told
     assert "failed ('RuntimeError: it broke') and counts as a collapse" in told
     assert "task_id='gathering-v0' lacks seed 1, 2" in told
+
+
+def varied(seed: int, shift: float = 0.0, base: int = 0):
+    """A run whose ten final returns vary, by ``base``'s own draws."""
+    draws = np.random.default_rng(base).permutation(10) / 10 + shift
+    suite = replace(SUITE, evaluation_episodes=10)
+    record = finished("mine", "gathering-v0", seed, round(float(draws.mean()), 6), suite=suite)
+    last = record["marks"][-1]["greedy"] | {"min": draws.min(), "max": draws.max()}
+    return changed(record, final_returns=draws.tolist(), marks=marks(record, -1, greedy=last))
+
+
+def test_a_copy_with_every_return_changed_a_little_is_a_copy():
+    records = [parse_record(json.dumps(varied(seed, 0.001 * seed)).encode()) for seed in range(2)]
+    impossible, _ = implausible(records)
+    assert any("ranks correlate to 1.000" in line and "one is a copy" in line for line in impossible)
+    other = parse_record(json.dumps(varied(1, base=1)).encode())
+    assert not any("correlate" in line for line in implausible([records[0], other])[0])
+
+
+def test_a_belief_knows_no_more_than_the_histories_tell(tmp_path):
+    """Oracle's posterior has 0.802 nats and is right half of the time; chance is worth 0.055 nats and 0.33."""
+    told = {"beliefs.nll=0.7 is impossible": (0.7, 0.5), "beliefs.accuracy=0.9 is impossible": (0.81, 0.9)}
+    for message, (nll, accuracy) in told.items():
+        errors = validate(
+            write(tmp_path, [changed(RUN, beliefs=between(1.0) | {"nll": nll, "accuracy": accuracy})])
+        ).errors
+        assert len(errors) == 1
+        assert message in errors[0]
+    lucky = between(1.0) | {"nll": 0.76, "accuracy": 0.6}
+    assert validate(write(tmp_path, [changed(RUN, beliefs=lucky)])).errors == []
+
+
+@pytest.mark.parametrize("changes", [{"notes": {"parameters": 10**400}}, {"stacked_runs": 10**400}])
+def test_numbers_that_overflow_a_table_are_refused(tmp_path, changes):
+    (error, *_) = validate(write(tmp_path, [changed(RUN, **changes)])).errors
+    assert next(iter(changes)) in error
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("layers = 0x" + "F" * 6000, "parameters.layers must lie between"),
+        ("layers" + ".a" * 15_000 + " = 2", "is nested too deeply"),
+        ("layers = " + "[" * 20_000, "is nested too deeply"),
+        ("layers = " + "{a = " * 500 + "1" + "}" * 500, "is nested too deeply"),
+    ],
+)
+def test_manifests_that_would_keep_a_parser_busy_or_break_a_message_are_refused(tmp_path, line, message):
+    started = time.perf_counter()
+    (error,) = validate(write(tmp_path, manifest=MANIFEST.replace("layers = 2", line))).errors
+    assert message in error
+    assert time.perf_counter() - started < 5
+
+
+def test_a_hundred_thousand_keys_of_which_one_is_there_twice_are_refused_at_once(tmp_path):
+    folder, keys = write(tmp_path), [f'"{place}":0' for place in range(100_000)]
+    (folder / "results.jsonl").write_text("{" + ",".join([*keys, keys[-1]]) + "}")
+    started = time.perf_counter()
+    (error,) = validate(folder).errors
+    assert "key '99999' occurs twice" in error
+    assert time.perf_counter() - started < 5
+
+
+def test_names_that_mean_something_on_the_board_are_refused(tmp_path):
+    folder = write(tmp_path, manifest=MANIFEST.replace('"mine"', '"prior"'))
+    assert any("name='prior' has a meaning on the board" in error for error in validate(folder).errors)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("grant = True  # \u202e esrever".encode(), "learner.py:2: holds the invisible character U+202E"),
+        (b"a = 1\x00", "learner.py:2: holds the invisible character U+0000"),
+        (b"name = '\xff'", "learner.py: must be UTF-8 text"),
+    ],
+)
+def test_code_that_reviewers_cannot_see_is_refused(tmp_path, text, message):
+    folder = write(tmp_path)
+    (folder / "learner.py").write_bytes("# Grüße\n".encode() + text)
+    (error,) = validate(folder).errors
+    assert message in error
 
 
 # Nothing crashes, nothing slips through.

@@ -26,6 +26,8 @@ from benchmark.tasks.registry import did_you_mean
 ENTRY_POINT_GROUP = "penumbra.submissions"
 MANIFEST = "submission.toml"
 MOST_BYTES = 65_536
+MOST_DOTS = 100  # in a line: a key of ten thousand parts takes the parser minutes
+MOST_INTEGER = 2**63  # larger ones cannot be written in decimal digits, or counted with
 # What a learner may use beyond each agent's own observations, actions and rewards; it decides the ranking class.
 INFORMATION = ("own-observations", "state-labels", "others-actions", "centralised-training", "task-rules")
 
@@ -168,18 +170,17 @@ def read_manifest(path: Path) -> Submission:
             content = file.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
             raise ManifestError(f"{path}: more than {MOST_BYTES} bytes are too many for a manifest")
-        table = tomllib.loads(content.decode())
+        text = content.decode()
+        if max(line.count(".") for line in text.split("\n")) > MOST_DOTS:
+            raise ManifestError(f"{path}: a line has more than {MOST_DOTS} dots: is nested too deeply")
+        table = tomllib.loads(text)
+        _check(path, table)
     except ManifestError:
         raise
     except (OSError, ValueError) as error:  # of ValueError: not UTF-8, not TOML, an integer of thousands of digits
         raise ManifestError(f"{path}: {error}") from None
     except RecursionError:
         raise ManifestError(f"{path}: is nested too deeply") from None
-    allowed = [entry.name for entry in fields(Submission) if entry.name != "folder"]
-    for key in table:
-        if key not in allowed:
-            raise ManifestError(f"{path}: key {key!r} is unknown{did_you_mean(key, allowed)}; allowed: {allowed}")
-    _check(path, table)
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
     return Submission(**values, folder=path.parent.resolve())
 
@@ -188,6 +189,10 @@ _TYPES = {"stacked": bool, "parameters": dict, "authors": list, "information": l
 
 
 def _check(path: Path, table: dict[str, Any]) -> None:
+    allowed = [entry.name for entry in fields(Submission) if entry.name != "folder"]
+    for key in table:
+        if key not in allowed:
+            raise ManifestError(f"{path}: key {key!r} is unknown{did_you_mean(key, allowed)}; allowed: {allowed}")
     for key in ("name", "entry_point"):
         if key not in table:
             raise ManifestError(f"{path}: key {key!r} is missing")
@@ -212,5 +217,7 @@ def _check(path: Path, table: dict[str, Any]) -> None:
                 f"allowed: {', '.join(INFORMATION)}"
             )
     for key, value in table.get("parameters", {}).items():
+        if isinstance(value, int) and not -MOST_INTEGER <= value < MOST_INTEGER:
+            raise ManifestError(f"{path}: parameters.{key} must lie between -2**63 and 2**63 - 1")
         if not isinstance(value, bool | int | float | str) or (isinstance(value, float) and not math.isfinite(value)):
             raise ManifestError(f"{path}: parameters.{key}={value!r} must be a number, a string or a boolean")
