@@ -68,12 +68,20 @@ def diagnosis(task_id: str) -> Entry | None:
     return _frozen().get(task_id)
 
 
+def diagnosed() -> list[str]:
+    """Return the tasks that have one."""
+    return list(_frozen())
+
+
 def verdict(task_id: str, entry: Entry) -> Verdict:
     """Apply the rule (see ``Verdict``) to a diagnosis."""
     scale = reference(task_id)
     low, _ = entry["without_memory"]["interval"]
     at_most = max(0.0, scale.score(entry["with_memory"]["value"]) - scale.score(low))
-    learned = tuple(entry["learned"]["gap"]) if "learned" in entry else None
+    learned = None
+    if "learned" in entry:
+        point, least, most = entry["learned"]["gap"]
+        learned = (point, least, most)
     needed = False if at_most <= MARGIN else True if learned and learned[1] > MARGIN else None
     return Verdict(needed, at_most, learned)
 
@@ -142,7 +150,7 @@ def _probes(taken: Samples) -> Entry:
         "episodes": PROBED,
         "actions": len(taken.action),
         "entropy": round(entropy(codes(taken.action)), 5),
-        "left_open": round(conditional_entropy(taken.action, taken.observation), 5),
+        "left_open": round(max(0.0, conditional_entropy(taken.action, taken.observation)), 5),
         "seen_again": round(float((seen[taken.observation] > 1).double().mean()), 5),
         "depend_on": found,
     }
