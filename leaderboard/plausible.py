@@ -4,13 +4,14 @@ The evaluation episodes of every run and mark are known, and so is the best that
 them. So a return is impossible or not; no luck is involved.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from scipy.stats import rankdata
 
-from benchmark.harness.suites import MARKS
+from benchmark.harness.suites import FINAL_MARKS, MARKS
 from leaderboard.record import FinishedRun, Mark, RunRecord
 from leaderboard.submission import where
 
@@ -111,6 +112,23 @@ def _beyond_bounds(record: FinishedRun) -> list[str]:
     if low is not None:
         for place, mark in enumerate(record.marks):
             problems += _compare(place, mark, {"min": low}, "is impossible: no episode returns less than", -1)
+    return problems + _beyond_bounds_elsewhere(record)
+
+
+def _beyond_bounds_elsewhere(record: FinishedRun) -> list[str]:
+    from benchmark.measures.bounds import least, most
+    from benchmark.measures.evaluation import evaluation_keys
+
+    episodes, problems = len(record.final_returns), []
+    keys = evaluation_keys(record.seed, range(MARKS + 1 - FINAL_MARKS, MARKS + 1), episodes)
+    for task_id, entries in record.elsewhere.items():
+        high, low = most(task_id, keys), least(task_id)
+        for place, returns in enumerate(entries):
+            if returns.count != episodes:
+                problems.append(f"elsewhere.{task_id}[{place}].count={returns.count} must be {episodes}")
+            top = math.inf if high is None else float(high.view(FINAL_MARKS, episodes)[place].mean())
+            if returns.mean > top + _slack(top) or (low is not None and returns.min < low - _slack(low)):
+                problems.append(f"elsewhere.{task_id}[{place}].mean={returns.mean} is impossible in those episodes")
     return problems
 
 

@@ -210,6 +210,11 @@ class FinishedRun(_Run):
     seconds: Seconds
     stacked_runs: Annotated[int, Field(ge=1, le=100_000)]
     notes: Facts
+    # By other tasks, where the run has not learned: greedy returns at the marks of the final return.
+    elsewhere: Annotated[
+        dict[Text, Annotated[list[Returns], Field(min_length=FINAL_MARKS, max_length=FINAL_MARKS)]],
+        Field(max_length=50),
+    ] = {}
 
     @model_validator(mode="after")
     def _adds_up(self) -> "FinishedRun":
@@ -232,6 +237,20 @@ class FinishedRun(_Run):
         if last.count != len(self.final_returns):
             raise ValueError(f"marks[{MARKS}].greedy.count={last.count}, but {len(self.final_returns)} final_returns")
         return self
+
+    @field_validator("elsewhere")
+    @classmethod
+    def _other_tasks(cls, value: dict[str, list[Returns]]) -> dict[str, list[Returns]]:
+        for task_id in value:
+            spec(task_id)
+        return value
+
+    def final_return_on(self, task_id: str) -> float | None:
+        """Return the final return on this run's task or on another, where it was evaluated too; None elsewhere."""
+        if task_id == self.task_id:
+            return self.final_return
+        values = [returns.mean for returns in self.elsewhere.get(task_id, ())]
+        return sum(values) / len(values) if values else None
 
 
 class FailedRun(_Run):

@@ -88,7 +88,7 @@ def _group(record: FinishedRun, records: Sequence[FinishedRun]) -> tuple[int, ..
 def _compare(name: str, record: FinishedRun, again: dict, finished: Sequence[FinishedRun], stacked: int) -> Rerun:
     new, old = again["final_return"], record.final_return
     raw = record._raw
-    if _numbers(raw) == _numbers(again):
+    if trained_numbers(raw) == trained_numbers(again):
         return Rerun(True, f"{name}: equal in every number")
     differing = [key for key in HARDWARE if record.hardware.get(key) != again["hardware"].get(key)]
     differing += [key for key in PACKAGES if record.packages.get(key) != again["packages"].get(key)]
@@ -104,7 +104,7 @@ def _compare(name: str, record: FinishedRun, again: dict, finished: Sequence[Fin
     )
 
 
-def _numbers(record: dict) -> list:
+def trained_numbers(record: dict) -> list:
     """Return what training determines."""
     marks = [{key: value for key, value in mark.items() if key != "seconds"} for mark in record["marks"]]
     return [marks, record["final_returns"], record["beliefs"]]

@@ -1,20 +1,22 @@
 """How much of a score is kept as the world departs from the task: degradation curves and the area under them."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
-from benchmark.harness.stress import Stress
+from benchmark.harness.stress import STRESSES, Stress
 from benchmark.measures.references import reference
-from leaderboard import cells
 from leaderboard.record import FinishedRun, RunRecord
-from leaderboard.statistics import RESAMPLES, Array, Estimate, clip, mean_estimate
+from leaderboard.statistics import CONFIDENCE, FLOOR, RESAMPLES, Array, Estimate, clip, difference_estimate
 from leaderboard.submission import merge
-from leaderboard.tables import INTERVAL, Row, Table, table_of
 
-UNKNOWN = Estimate(math.nan, math.nan, math.nan)
+# Below this score at the mildest level there is nothing to keep.
+LEARNED = 0.1
+# In a resample of collapsed runs the score to be kept may come out as nothing; shares are of at least this.
+_LEAST = 0.01
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Degradation:
     Attributes:
         stress: which.
         submission: who.
-        levels: float64 ``[L]``: the levels that were played, the task itself first.
+        levels: float64 ``[L]``: the levels that were played, the mildest first.
         scores: float64 ``[R, L]``: clipped scores of the runs that were played at all of them.
     """
 
@@ -32,6 +34,16 @@ class Degradation:
     submission: str
     levels: Array
     scores: Array
+
+    @property
+    def complete(self) -> bool:
+        """Whether all levels of the stress were played."""
+        return len(self.levels) == len(self.stress.levels)
+
+    @property
+    def learned(self) -> bool:
+        """Whether the mildest level was played, and there is something to lose."""
+        return self.levels[0] == self.stress.levels[0][0] and bool(self.scores[:, 0].mean() >= LEARNED)
 
     @property
     def areas(self) -> Array:
@@ -44,24 +56,55 @@ class Degradation:
         return np.trapezoid(scores, levels, axis=1) / (levels[-1] - levels[0])
 
     @property
+    def costs(self) -> Array:
+        """Score at the mildest level less the area, run by run ``[R]``: what the stress takes on average."""
+        return self.scores[:, 0] - self.areas
+
+    @property
     def kept(self) -> Array:
-        """Score at every level less that of the task itself, run by run ``[R, L]``: what the stress costs."""
+        """Score at every level less that at the mildest, run by run ``[R, L]``."""
         return self.scores - self.scores[:, :1]
+
+    def at(self, levels: Sequence[float]) -> "Degradation":
+        """Return the same at some of its levels only."""
+        places = [list(self.levels).index(level) for level in levels]
+        return Degradation(self.stress, self.submission, self.levels[places], self.scores[:, places])
+
+    def share(self) -> float:
+        """Return the share of the score that is kept: the mean area over the mean score at the mildest level."""
+        return float(self.areas.mean() / max(_LEAST, self.scores[:, 0].mean()))
+
+    def resampled_shares(self, seed: int, resamples: int) -> Array:
+        """Return the share of every bootstrap resample of whole runs, float64 ``[resamples]``."""
+        ends = np.stack([self.areas, self.scores[:, 0]], axis=1)
+        ends = ends[np.lexsort(ends.T)]  # so that the order of runs cannot matter
+        drawn = np.random.default_rng([seed, *self.submission.encode()]).integers(0, len(ends), (resamples, len(ends)))
+        area, start = np.moveaxis(ends[drawn].mean(1), -1, 0)
+        return area / np.maximum(start, _LEAST)
+
+
+Scores = Mapping[tuple[str, str], Mapping[int, float]]  # (submission, task) to seed to score
 
 
 def degradations(records: Iterable[RunRecord], suite: str, stresses: Sequence[Stress]) -> list[Degradation]:
     """Gather, for every stress and submission, the runs that were played at two levels or more.
 
-    Only seeds that finished at all of these levels count, so that a curve compares like with like.
+    Only seeds that were played at all of these levels count, so that a curve compares like with like; a failed run
+    counts as the floor.
 
     Raises:
         SubmissionError: if a run is there twice.
     """
     scores: dict[tuple[str, str], dict[int, float]] = {}
     for record in merge(record for record in records if record.suite == suite):
-        if isinstance(record, FinishedRun):
-            score = reference(record.task_id).score(record.final_return)
-            scores.setdefault((record.submission, record.task_id), {})[record.seed] = score
+        if any(record.task_id == task_id for stress in stresses for _, task_id in stress.levels):
+            value = reference(record.task_id).score(record.final_return) if isinstance(record, FinishedRun) else FLOOR
+            scores.setdefault((record.submission, record.task_id), {})[record.seed] = value
+    return gather(scores, stresses)
+
+
+def gather(scores: Scores, stresses: Sequence[Stress]) -> list[Degradation]:
+    """Put the scores of one stress and submission side by side, level by level."""
     found = []
     for stress in stresses:
         for submission in sorted({name for name, _ in scores}):
@@ -76,38 +119,88 @@ def degradations(records: Iterable[RunRecord], suite: str, stresses: Sequence[St
     return found
 
 
-def report(found: Sequence[Degradation], seed: int = 0, resamples: int = RESAMPLES) -> list[Table]:
-    """Write a table for each stress: a row for every level, a column for every submission, with intervals."""
-    tables = []
-    for stress in dict.fromkeys(entry.stress for entry in found):
-        mine = sorted((entry for entry in found if entry.stress == stress), key=lambda entry: -entry.areas.mean())
-        rows = [_row(f"{level:g}", level, mine, seed, resamples) for level, _ in stress.levels]
-        rows += [_row(name, None, mine, seed, resamples) for name in ("area", "cost")]
-        counts = ", ".join(f"{entry.submission} {len(entry.scores)}" for entry in mine)
-        notes = (
-            f"Score at each level, trained and evaluated there, against that level's references; the first is the task "
-            f"itself. {INTERVAL} Runs: {counts}.",
-            "area: mean score over the levels; cost: what the hardest level takes from the task's score, run by run.",
-        )
-        tables.append(table_of(f"{stress.task_id} under {stress.name}", rows, notes, words=(stress.name,)))
-    return tables
+def whole_ladders(runs: pd.DataFrame, families: Iterable[str]) -> dict[str, list[Degradation]]:
+    """Return, by submission, the stresses of some families that a board's runs have at every level.
+
+    Args:
+        runs: the board's frame.
+        families: of the stresses' tasks.
+    """
+    scores: dict[tuple[str, str], dict[int, float]] = {}
+    for row in runs[["submission", "task_id", "seed", "failed", "score"]].to_dict("records"):
+        if row["failed"] or not math.isnan(row["score"]):
+            value = FLOOR if row["failed"] else row["score"]
+            scores.setdefault((row["submission"], row["task_id"]), {})[row["seed"]] = value
+    found: dict[str, list[Degradation]] = {}
+    wanted = set(families)
+    for entry in gather(scores, [stress for stress in STRESSES if stress.family in wanted]):
+        if entry.complete and entry.learned:
+            found.setdefault(entry.submission, []).append(entry)
+    return found
 
 
-def _row(name: str, level: float | None, entries: Sequence[Degradation], seed: int, resamples: int) -> Row:
-    """Write one row of a table: a level's scores, or with no level a measure of the whole curve."""
-    column = entries[0].stress.name
-    numbers: dict[str, object] = {column: name}
-    text: dict[str, str] = {column: name}
-    for entry in entries:
-        values = _values(entry, name, level)
-        estimate = mean_estimate(values, seed, resamples) if values is not None else UNKNOWN
-        who = entry.submission
-        numbers |= {who: float(estimate.point), f"{who}_low": float(estimate.low), f"{who}_high": float(estimate.high)}
-        text[who] = cells.interval(estimate, 2)
-    return numbers, text
+def robustness(ladders: Sequence[Degradation], seed: int, resamples: int = RESAMPLES) -> Estimate:
+    """Estimate the share of the score that is kept, averaged over stresses.
+
+    Args:
+        ladders: of one submission, with something to lose on each.
+        seed: of the resampling; every ladder's runs are resampled by themselves.
+        resamples: how many.
+    """
+    point = float(np.mean([entry.share() for entry in ladders]))
+    if min(len(entry.scores) for entry in ladders) < 2:
+        return Estimate(point, math.nan, math.nan)
+    draws = [entry.resampled_shares(seed + place, resamples) for place, entry in enumerate(ladders)]
+    return Estimate(point, *_ends(np.mean(draws, axis=0)))
 
 
-def _values(entry: Degradation, name: str, level: float | None) -> Array | None:
-    if level is None:
-        return entry.areas if name == "area" else -entry.kept[:, -1]
-    return entry.scores[:, list(entry.levels).index(level)] if level in entry.levels else None
+def _ends(draws: Array) -> tuple[float, float]:
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How one submission degrades against another under one stress, at the levels that both were played at.
+
+    Attributes:
+        stress: which.
+        first: at those levels.
+        second: at those levels.
+        cost: of the first less that of the second, in points of score.
+        kept: share of its score that the first keeps less that of the second.
+    """
+
+    stress: Stress
+    first: Degradation
+    second: Degradation
+    cost: Estimate
+    kept: Estimate
+
+    @property
+    def answer(self) -> str:
+        """Faster or slower only if both intervals say so: one counts points of score, the other shares of it."""
+        if math.isnan(self.cost.low) or math.isnan(self.kept.low):
+            return "cannot be said"
+        if self.cost.low > 0 and self.kept.high < 0:
+            return "faster"
+        if self.cost.high < 0 and self.kept.low > 0:
+            return "slower"
+        return "not told apart"
+
+
+def compare(first: Degradation, second: Degradation, seed: int = 0, resamples: int = RESAMPLES) -> Comparison | None:
+    """Compare how two submissions degrade; None if they share no two levels, or not the mildest."""
+    levels = [level for level in first.levels if level in second.levels]
+    if len(levels) < 2 or levels[0] != first.stress.levels[0][0]:
+        return None
+    one, two = first.at(levels), second.at(levels)
+    cost = difference_estimate(one.costs, two.costs, seed, resamples)
+    kept = Estimate(math.nan, math.nan, math.nan)
+    if one.learned and two.learned:
+        kept = Estimate(one.share() - two.share(), math.nan, math.nan)
+        if min(len(one.scores), len(two.scores)) > 1:
+            draws = one.resampled_shares(seed, resamples) - two.resampled_shares(seed, resamples)
+            kept = Estimate(kept.point, *_ends(draws))
+    return Comparison(first.stress, one, two, cost, kept)

@@ -4,14 +4,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from leaderboard.belief_plots import save
 from leaderboard.curves import label_ends
 from leaderboard.palette import Colour, darker
-from leaderboard.plots import FAINT, band, finish, style
+from leaderboard.plots import EVEN, FAINT, LOSES, PAPER, WINS, band, finish, style
 from leaderboard.robustness import Degradation
+from leaderboard.shift import Shifted
 from leaderboard.statistics import mean_estimate
 
 # Bands are drawn by the dozen and read by eye.
@@ -59,5 +62,62 @@ def write_stress_figures(found: Sequence[Degradation], folder: Path, palette: Ma
                 ax = figure.add_subplot(rows, columns, place + 1)
                 degradation_curves([entry for entry in found if entry.stress == stress], ax, 0, palette)
             written.append(folder / f"stress-{name}.png")
+            save(figure, written[-1])
+    return written
+
+
+def shift_heatmap(shifted: Shifted, ax: Axes, seed: int = 0) -> Axes:
+    """Draw the score of every level of training at every level of evaluation, its 95% interval below it.
+
+    Bold where it certainly is another than that of training at the level of evaluation.
+    """
+    rows, columns = shifted.trained, shifted.evaluated
+    means = np.array(
+        [[shifted.scores[r, c].mean() if (r, c) in shifted.scores else np.nan for c in columns] for r in rows]
+    )
+    colormap = LinearSegmentedColormap.from_list("kept", [LOSES, EVEN, WINS])
+    sns.heatmap(
+        np.ma.masked_invalid(means), ax=ax, cmap=colormap, vmin=-0.5, vmax=1.5, linewidths=1.5, linecolor=PAPER,
+        cbar=False, xticklabels=[f"{c:g}" for c in columns], yticklabels=[f"{r:g}" for r in rows],
+    )  # fmt: skip
+    for (row, column), mean in np.ndenumerate(means):
+        if np.isnan(mean):
+            continue
+        estimate = mean_estimate(shifted.scores[rows[row], columns[column]], seed, RESAMPLES)
+        gap = shifted.gap(rows[row], columns[column], seed, RESAMPLES)
+        certain = gap is not None and (gap.low > 0 or gap.high < 0)
+        ink = "#ffffff" if abs(mean - 0.5) > 0.66 else "#111111"
+        where = {"ha": "center", "color": ink}
+        weight = "bold" if certain else "normal"
+        ax.text(column + 0.5, row + 0.46, f"{mean:.2f}", va="bottom", fontsize=10, fontweight=weight, **where)
+        if not np.isnan(estimate.low):
+            ax.text(
+                column + 0.5, row + 0.58, f"{estimate.low:.2f} to {estimate.high:.2f}", va="top", fontsize=7, **where
+            )
+    name = shifted.stress.name
+    ax.set(
+        xlabel=f"evaluated at {name}",
+        ylabel=f"trained at {name}",
+        title=f"{shifted.submission}, {shifted.stress.task_id}",
+    )
+    ax.tick_params(axis="both", length=0)
+    ax.tick_params(axis="y", labelrotation=0)
+    return ax
+
+
+def write_shift_figures(found: Sequence[Shifted], folder: Path) -> list[Path]:
+    """Draw one figure for each kind of stress, a matrix for each task and submission, as PNG and SVG."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    with style():
+        for name in dict.fromkeys(entry.stress.name for entry in found):
+            mine = [entry for entry in found if entry.stress.name == name]
+            widths = [0.9 + 0.85 * max(len(entry.evaluated) for entry in mine)] * min(COLUMNS, len(mine))
+            rows = -(-len(mine) // COLUMNS)
+            height = 1.1 + 0.55 * max(len(entry.trained) for entry in mine)
+            figure = Figure(figsize=(sum(widths), height * rows), layout="constrained")
+            for place, entry in enumerate(mine):
+                shift_heatmap(entry, figure.add_subplot(rows, len(widths), place + 1))
+            written.append(folder / f"shift-{name}.png")
             save(figure, written[-1])
     return written

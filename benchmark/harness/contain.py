@@ -99,4 +99,5 @@ def job_from_json(fields: dict[str, Any]) -> Job:
     suite = fields["suite"]
     suite = Suite(**suite | {"tasks": tuple(suite["tasks"]), "episodes": tuple(map(tuple, suite["episodes"]))})
     submission = submission_from_json(fields["submission"])
-    return Job(submission, suite, fields["task_id"], tuple(fields["seeds"]), fields["device"])
+    elsewhere = tuple(fields["elsewhere"])
+    return Job(submission, suite, fields["task_id"], tuple(fields["seeds"]), fields["device"], elsewhere)

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from benchmark.episodes.datasets import dataset_for, load_dataset
 from benchmark.episodes.policy import BeliefPolicy, Policy
 from benchmark.harness.child import describe
+from benchmark.harness.elsewhere import Elsewhere
 from benchmark.harness.protocol import Setting
 from benchmark.harness.record import SCHEMA_VERSION, Record, RecordError, read_record, shorten, summary, write_record
 from benchmark.harness.submission import Submission
@@ -36,17 +37,21 @@ Progress = Callable[[float, float], None]
 
 @dataclass(frozen=True)
 class Job:
-    """One submission on one task of a suite: the cells of all its runs."""
+    """One submission on one task of a suite: the cells of all its runs.
+
+    ``elsewhere`` names other tasks on which the final policies are evaluated besides.
+    """
 
     submission: Submission
     suite: Suite
     task_id: str
     seeds: tuple[int, ...]
     device: str = "cpu"
+    elsewhere: tuple[str, ...] = ()
 
     def folder(self, out: Path) -> Path:
-        """Return the folder of this job's records (``:`` of a task id becomes ``@``)."""
-        return out / self.submission.name / self.task_id.replace(":", "@")
+        """Return the folder of this job's records (``:`` of a name or a task id becomes ``@``)."""
+        return out / self.submission.name.replace(":", "@") / self.task_id.replace(":", "@")
 
     def path(self, out: Path, seed: int) -> Path:
         """Return where the record of one run lies."""
@@ -68,6 +73,8 @@ class Job:
 def missing_seeds(job: Job, out: Path) -> tuple[int, ...]:
     """Return the runs that still have no finished record; failed ones count as missing.
 
+    So do those that were not evaluated elsewhere where the job asks for it: policies are not kept.
+
     Raises:
         RecordError: if a record of the ledger is broken or belongs to another configuration.
     """
@@ -82,7 +89,7 @@ def missing_seeds(job: Job, out: Path) -> tuple[int, ...]:
                         f"{path}: {key}={record[key]!r}, but this command asks for {value!r}; "
                         "choose another --out folder or remove the old records"
                     )
-            if record["status"] == "ok":
+            if record["status"] == "ok" and set(job.elsewhere) <= set(record.get("elsewhere", ())):
                 continue
         missing.append(seed)
     return tuple(missing)
@@ -170,6 +177,9 @@ class _Curve:
     def __init__(self, job: Job, setting: Setting) -> None:
         self.job, self.setting = job, setting
         self.evaluating = Clock(job.device)
+        self.elsewhere = Elsewhere(
+            setting.task, job.elsewhere, setting.seeds, job.suite.evaluation_episodes, job.device
+        )
         self.pending = list(range(MARKS + 1))
         self.marks: list[list[Record]] = [[] for _ in setting.seeds]
         self.last: Evaluation | None = None
@@ -185,6 +195,7 @@ class _Curve:
         setting, episodes = self.setting, self.job.suite.evaluation_episodes
         with self.evaluating:
             self.last = evaluate_runs(setting.task, policy, setting.seeds, marks, episodes, self.job.device)
+            self.elsewhere.evaluate(policy, marks)
         for run, entries in enumerate(self.marks):
             for place, mark in enumerate(marks):
                 entries.append(
@@ -262,6 +273,7 @@ def train(
             "stacked_runs": len(seeds),
             "notes": setting.notes[run],
         }
+        | curve.elsewhere.record(run)
         | environment
         for run, seed in enumerate(seeds)
     ]

@@ -1,14 +1,15 @@
 """Stress suites as data: one task, made harder step by step.
 
-A *stress* is a perturbation at several levels of one task; its first level is the task itself. Trained and evaluated
-at every level, a submission gets a degradation curve: how much of its score it keeps as the world departs from what it
-assumes. References are those of each level, so the curve asks about the algorithm, not about the harder world; where
-only sight is lost, they are those of clear sight (``benchmark.measures.references``).
+A *stress* is a perturbation at several levels of one task, the mildest first; one of them is the task itself. Trained
+and evaluated at every level, a submission gets a degradation curve: how much of its score it keeps as the world departs
+from what it assumes. References are those of each level, so the curve asks about the algorithm, not about the harder
+world; where only sight is lost, they are those of clear sight (``benchmark.measures.references``).
 """
 
 from dataclasses import dataclass
 
-from benchmark.tasks.registry import did_you_mean, spec
+from benchmark.harness.elsewhere import fits
+from benchmark.tasks.registry import did_you_mean, make_task, spec
 
 SLIPS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 SHARES = (0.0, 0.1, 0.25, 0.5)
@@ -49,7 +50,7 @@ STRESSES = (
     *(_turned("dropout", task_id, SHARES) for task_id in _GRID_WORLDS),
     *(_turned("noise", task_id, SHARES) for task_id in _GRID_WORLDS),
     _turned("hint", "oracle-v0", (1.0, 0.75, 0.5, 0.25, 0.0), mildest=1.0),
-    _turned("reports", "organization-full-27-v0", (0.2, 0.0, 0.1, 0.4), mildest=0.2),
+    _turned("reports", "organization-full-27-v0", (0.0, 0.1, 0.2, 0.4), mildest=0.2),
     _turned("view", "gathering-v0", (4, 3, 2, 1), mildest=1),
     _turned("view", "escape-room-v0", (9, 4, 3, 2, 1), mildest=2),  # 9 is the whole room
     # Who knows, and how many there are.
@@ -87,6 +88,17 @@ def get_stresses(names: tuple[str, ...] = (), families: tuple[str, ...] = ()) ->
         for stress in STRESSES
         if (not names or stress.name in names) and (not families or stress.family in families)
     )
+
+
+def shifts(stresses: tuple[Stress, ...]) -> dict[str, tuple[str, ...]]:
+    """Return, for every task of the stresses' levels, the other levels on which its policies can act."""
+    found: dict[str, dict[str, None]] = {}
+    for stress in stresses:
+        tasks = {task_id: make_task(task_id) for _, task_id in stress.levels}
+        for task_id, task in tasks.items():
+            others = [other for other in tasks if other != task_id and fits(task, tasks[other])]
+            found.setdefault(task_id, {}).update(dict.fromkeys(others))
+    return {task_id: tuple(others) for task_id, others in found.items()}
 
 
 def task_ids(stresses: tuple[Stress, ...]) -> list[str]:

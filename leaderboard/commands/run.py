@@ -1,6 +1,6 @@
 """``penumbra run``: train submissions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -52,6 +52,10 @@ def run(
     gpu_records: Annotated[
         Path | None, typer.Option(help="Ray: runtime records of a GPU; trainings are packed by the memory they took.")
     ] = None,
+    evaluate_on: Annotated[
+        list[str] | None,
+        typer.Option(help="Evaluate the final policies on this task too, where they never learned; several times."),
+    ] = None,
 ) -> None:
     """Train submissions on a suite and write one record per run.
 
@@ -74,7 +78,7 @@ def run(
     found = [find_submission(name, [SUBMISSIONS]).variant(changes) for name in submissions]
     seeds = tuple(range(runs or chosen_suite.runs))
     jobs = [
-        Job(submission, chosen_suite, task_id, seeds, device)
+        Job(submission, chosen_suite, task_id, seeds, device, _others(task_id, evaluate_on or ()))
         for submission in found
         for task_id in chosen_suite.select(task_patterns or ())
         if submission.applies_to(task_id)
@@ -95,6 +99,22 @@ def run(
     tell(f"records: {folder}" + (f"; {failed} cell(s) FAILED, see their records" if failed else ""))
     if failed:
         raise typer.Exit(1)
+
+
+def _others(task_id: str, evaluate_on: Sequence[str]) -> tuple[str, ...]:
+    """Return the tasks to evaluate on besides, if a policy for this one can act there.
+
+    Raises:
+        ValueError: if one of them is unknown, or it cannot.
+    """
+    from benchmark.harness.elsewhere import fits
+    from benchmark.tasks.registry import make_task
+
+    others = tuple(dict.fromkeys(other for other in evaluate_on if other != task_id))
+    for other in others:
+        if not fits(make_task(task_id), make_task(other)):
+            raise ValueError(f"--evaluate-on {other!r} has other agents, actions or observations than {task_id!r}")
+    return others
 
 
 def _run(job: "Job", folder: Path, place: str, trainer: "Trainer | None") -> "list[Record]":

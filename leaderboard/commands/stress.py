@@ -21,6 +21,9 @@ def stress(
         Path | None, typer.Option(help="Folder of the records; default: results/<suite>, or the published ones.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the tables here (.md, .csv, .tex, .html).")] = None,
+    shift: Annotated[
+        bool, typer.Option("--shift", help="Evaluate what was trained at each level on all the others too.")
+    ] = False,
     figures: Annotated[Path | None, typer.Option(help="Folder for figures, PNG and SVG.")] = None,
 ) -> None:
     """Train submissions on harder and harder versions of the tasks, and show what is left of their scores.
@@ -28,20 +31,29 @@ def stress(
     The same command again does only what is missing; records lie beside those of `penumbra run`, whose cells count as
     the mildest level.
     """
-    from benchmark.harness.stress import get_stresses, task_ids
+    from benchmark.harness.stress import get_stresses, shifts, task_ids
     from leaderboard import render
-    from leaderboard.robustness import degradations, report
+    from leaderboard.robustness import degradations
+    from leaderboard.shift import shift_table, shifted_runs
+    from leaderboard.stress_tables import report
     from leaderboard.submission import read_records
 
+    failed = False
     stresses = get_stresses(tuple(only or ()), tuple(family or ()))
     source = folder or (Path("results") / suite if submissions else SUBMISSIONS)
     if submissions:
-        run(submissions, suite, task_ids(stresses), runs, source)
-    records = read_records(source)
+        rounds = [([task_id], others) for task_id, others in shifts(stresses).items()]
+        for tasks, others in rounds if shift else [(task_ids(stresses), ())]:
+            try:
+                run(submissions, suite, tasks, runs, source, evaluate_on=list(others))
+            except typer.Exit:  # some cell failed, which its record says; the others are worth seeing
+                failed = True
+    records = read_records(source, variants=True)
     found = degradations(records, suite, stresses)
     if not found:
         raise ValueError(f"stress: no submission has records of two levels of a stress in suite {suite!r}")
-    tables = report(found)
+    shifted = shifted_runs(records, suite, stresses)
+    tables = [*report(found), *map(shift_table, shifted)]
     for entry in tables:
         console.print(render.terminal(entry))
     if out:
@@ -51,7 +63,10 @@ def stress(
     if figures:
         from leaderboard.figures import make_palette
         from leaderboard.publish import published_names
-        from leaderboard.stress_plots import write_stress_figures
+        from leaderboard.stress_plots import write_shift_figures, write_stress_figures
 
-        for path in write_stress_figures(found, figures, make_palette(records, published_names(SUBMISSIONS))):
+        written = write_stress_figures(found, figures, make_palette(records, published_names(SUBMISSIONS)))
+        for path in [*written, *write_shift_figures(shifted, figures)]:
             tell(f"written: {path}")
+    if failed:
+        raise typer.Exit(1)

@@ -1,0 +1,71 @@
+"""Tables of degradation curves."""
+
+from collections.abc import Sequence
+
+from leaderboard import cells
+from leaderboard.robustness import Comparison, Degradation, robustness
+from leaderboard.statistics import RESAMPLES, Estimate, mean_estimate
+from leaderboard.tables import INTERVAL, UNKNOWN, Row, Table, table_of
+
+
+def report(found: Sequence[Degradation], seed: int = 0, resamples: int = RESAMPLES) -> list[Table]:
+    """Write a table for each stress: a row for every level, a column for every submission, with intervals."""
+    tables = []
+    for stress in dict.fromkeys(entry.stress for entry in found):
+        mine = sorted((entry for entry in found if entry.stress == stress), key=lambda entry: -entry.areas.mean())
+        rows = [_row(f"{level:g}", level, mine, seed, resamples) for level, _ in stress.levels]
+        rows += [_row(name, None, mine, seed, resamples) for name in ("area", "robustness", "cost")]
+        counts = ", ".join(f"{entry.submission} {len(entry.scores)}" for entry in mine)
+        notes = (
+            f"Score at each level, trained and evaluated there, against that level's references. {INTERVAL} "
+            f"Runs: {counts}.",
+            "area: mean score over the levels; robustness: the share of the mildest level's score that it is; cost: "
+            "what the hardest level takes from the mildest's score, run by run.",
+        )
+        tables.append(table_of(f"{stress.task_id} under {stress.name}", rows, notes, words=(stress.name,)))
+    return tables
+
+
+def _row(name: str, level: float | None, entries: Sequence[Degradation], seed: int, resamples: int) -> Row:
+    """Write one row of a table: a level's scores, or with no level a measure of the whole curve."""
+    column = entries[0].stress.name
+    numbers: dict[str, object] = {column: name}
+    text: dict[str, str] = {column: name}
+    for entry in entries:
+        estimate = _estimate(entry, name, level, seed, resamples)
+        who = entry.submission
+        numbers |= {key: float(value) for key, value in cells.numbers(who, estimate).items()}
+        text[who] = cells.interval(estimate, 2)
+    return numbers, text
+
+
+def _estimate(entry: Degradation, name: str, level: float | None, seed: int, resamples: int) -> Estimate:
+    if name == "robustness":
+        return robustness([entry], seed, resamples) if entry.learned else UNKNOWN
+    if name in ("area", "cost"):
+        return mean_estimate(entry.areas if name == "area" else -entry.kept[:, -1], seed, resamples)
+    played = list(entry.levels)
+    return mean_estimate(entry.scores[:, played.index(level)], seed, resamples) if level in played else UNKNOWN
+
+
+def comparison_table(compared: Sequence[Comparison]) -> Table:
+    """Write, for every stress, whether one submission degrades faster than another."""
+    first, second = compared[0].first.submission, compared[0].second.submission
+    rows: list[Row] = []
+    for entry in compared:
+        stress, runs = entry.stress, f"{len(entry.first.scores)} and {len(entry.second.scores)}"
+        levels = f"{len(entry.first.levels)} of {len(stress.levels)}"
+        numbers: dict[str, object] = {"stress": stress.name, "task_id": stress.task_id, "answer": entry.answer}
+        for name, estimate in (("cost", entry.cost), ("kept", entry.kept)):
+            numbers |= {key: float(value) for key, value in cells.numbers(name, estimate).items()}
+        text = {"stress": stress.name, "task": stress.task_id, "levels": levels, "runs": runs}
+        text |= {"lost more": cells.interval(entry.cost), "share kept more": cells.interval(entry.kept)}
+        rows.append((numbers, text | {f"{first} degrades": entry.answer}))
+    notes = (
+        f"lost more: what {first} loses on average over the levels, in points of score, less what {second} loses; "
+        f"share kept more: the same with shares of the own score at the mildest level. {INTERVAL}",
+        "Rule: faster if the first interval lies above 0 and the second below; slower if it is the other way round; "
+        "not told apart otherwise. It cannot be said where one of them has a single run, or learned nothing at the "
+        "mildest level.",
+    )
+    return table_of(f"Does {first} degrade faster than {second}?", rows, notes, ("stress", "task", f"{first} degrades"))
