@@ -9,10 +9,11 @@ from typer.testing import CliRunner
 
 from benchmark.harness.record import seal, write_record
 from benchmark.harness.suites import SUITES
+from benchmark.measures.diagnosis import diagnosis
 from benchmark.measures.references import reference
 from leaderboard import cli, variance
 from leaderboard.claims import CONTRADICTED, HOLDS, MARGIN, MISSING, UNDECIDED, greater, no_advantage, overview, told
-from leaderboard.grid_worlds import LEARNERS, collect, without_inference
+from leaderboard.grid_worlds import BARS, LEARNERS, collect, without_inference
 from leaderboard.grid_worlds_claims import claims, unchanged
 from leaderboard.grid_worlds_page import figures, write_page
 from leaderboard.grid_worlds_tables import beliefs, improvements, learned, scale, variants
@@ -180,6 +181,10 @@ def test_the_bars_are_ours_and_come_last():
     assert verdicts["oracle-v0, Belief-I2Q above 0.8"] == HOLDS
     assert verdicts["gathering-v0, Belief-I2Q above 0.6"] == CONTRADICTED
     assert verdicts["escape-room-v0, Belief-I2Q above 0.6"] == MISSING
+    # The bar on oracle-strict-v0 is out of reach without the oracle.
+    known = diagnosis("oracle-strict-v0")
+    assert known is not None
+    assert reference("oracle-strict-v0").score(known["never_told"]["value"]) < BARS["belief-i2q", "oracle-strict-v0"]
 
 
 def test_variances_are_judged_by_what_the_event_says(tmp_path):
@@ -242,6 +247,7 @@ def test_tables_hold_what_records_say():
     assert entry["nll_score"] == pytest.approx((entry["prior"] - 0.9) / (entry["prior"] - entry["posterior"]), abs=1e-3)
     points = scale(results).data.iloc[0]
     assert (points["trivial"], points["reference"]) == (pytest.approx(0.0433333, abs=1e-5), 0.96)
+    assert points["trivial"] < points["reactive"] <= points["optimum"]
 
 
 def test_the_page_is_the_same_twice_and_says_what_is_missing(tmp_path):
