@@ -56,6 +56,11 @@ def test_the_workload_computes_the_same_every_time():
     assert bool(first.isfinite().all())
     assert 0.1 < float(first.abs().mean()) < 1.0
     assert 0.01 < float(parts["products"]().abs().mean()) < 10.0  # pyright: ignore[reportAttributeAccessIssue]
+    board = parts["board"]()
+    assert isinstance(board, torch.Tensor)
+    assert board.shape == (512, 6)
+    assert 0.0 <= float(board[:, :4].min()) < float(board[:, :4].max()) <= 1.0  # walkers are all over the board
+    assert 1.0 < float(board[:, 5].mean()) < 64.0  # they meet at most once an episode, and often do
 
 
 def test_calibrate_reports_the_median(monkeypatch):
