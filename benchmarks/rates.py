@@ -50,11 +50,16 @@ def seconds(function: Callable[[], object], repeats: int = 5) -> float:
 
 
 def repeat(benchmark, function: Callable[[], object], budget: float = 0.6) -> float:
-    """Time a function 3 to 50 times, as often as fits into ``budget`` seconds; returns the median."""
+    """Time a function 3 to 50 times, as often as fits into ``budget`` seconds, or once if it takes a whole second.
+
+    Returns:
+        The median.
+    """
     function()
     began = time.perf_counter()
     function()
-    rounds = max(3, min(50, int(budget / (time.perf_counter() - began))))
+    once = time.perf_counter() - began
+    rounds = max(3, min(50, int(budget / once))) if once < 1.0 else 1
     benchmark.pedantic(function, rounds=rounds)
     return benchmark.stats.stats.median
 

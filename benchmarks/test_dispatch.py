@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from rates import CORES, say, seconds
-from test_import import importing
+from rates import CORES, say
+from test_import import import_of_torch
 
 from benchmark.harness.runner import Job
 from benchmark.harness.submission import find_submission
@@ -26,7 +26,7 @@ def test_dispatch(benchmark, tmp_path):
     suite = Suite("dispatch", tasks, (("", 1),), runs=1, evaluation_episodes=1)
     random = find_submission("random", [SUBMISSIONS])
     jobs = [Job(random, suite, task_id, (0,)) for task_id in tasks]
-    torch = seconds(lambda: importing("torch"), 3)
+    torch = import_of_torch()
 
     def send(out: Path) -> list[dict]:
         return [record for done in cluster.run_jobs(jobs, out, trainer, lambda line: None) for record in done]

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import lru_cache
 
 import pytest
 from rates import say, seconds
@@ -11,9 +12,14 @@ def importing(module: str) -> None:
     subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
 
 
+@lru_cache(maxsize=1)
+def import_of_torch() -> float:
+    return seconds(lambda: importing("torch"), 3)
+
+
 @pytest.mark.parametrize("module", ["benchmark", "baselines.i2q", "leaderboard.cli", "leaderboard.board"])
 def test_import(benchmark, module):
-    torch = seconds(lambda: importing("torch"), 3)
+    torch = import_of_torch()
     benchmark.pedantic(importing, (module,), rounds=3)
     took = benchmark.stats.stats.median
     say(benchmark, times_torch=took / torch)

@@ -3,7 +3,7 @@
 A cell here is a submission on a task with all of the suite's runs. What was recorded on this suite is *measured*. Where
 a record is of another budget it is *scaled*: what came before the first episode stays, the rest grows with the
 episodes. Where the task has no record it is *estimated* from the learner's nearest task, in proportion to agents and
-horizon. Who has no record at all is left out, and named.
+horizon. Who has no record at all is not on the bill.
 
 The GPU's seconds are a model and no measurement, see ``Accelerator``.
 """
@@ -178,10 +178,12 @@ def bill_tables(suite: Suite, found: Sequence[Cell], accelerator: Accelerator, c
         f"{accelerator.bandwidth / 1e12:g} TB/s if that takes longer; kernels grow with the horizon, bytes with "
         f"agents x horizon. {_sitting(found, accelerator)}",
     ]
-    tables = [table_of(f"The bill of suite {suite.name}", rows, notes, ("submission", "family"))]
+    tables = [table_of(f"The bill of suite {suite.name}", rows, notes, ("submission", "family", "known"))]
     largest = [_row({"submission": cell.submission, "task": cell.task_id}, [cell]) for cell in found[:LARGEST]]
     if largest:
-        tables.append(table_of(f"Its largest cells, {suite.name}", largest, []))
+        note = "Sorted by hours; the model is as above."
+        words = ("submission", "task", "known")
+        tables.append(table_of(f"Its largest cells, {suite.name}", largest, [note], words))
     return tables
 
 
