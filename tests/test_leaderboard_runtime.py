@@ -22,6 +22,7 @@ from leaderboard.publish import publish
 from leaderboard.runtime import FILE, parse_runtime, read_runtimes, timed
 from leaderboard.submission import SubmissionError, parse_record, read_records
 from leaderboard.tables import ranking
+from leaderboard.timings import timings
 from leaderboard.validate import validate
 
 MANIFEST = """\
@@ -245,6 +246,23 @@ def test_the_costs_show_normalised_seconds_once_somebody_was_timed():
     assert costs(runs, both, ranking(runs, both)).notes[-1] == (
         "timed on: AMD EPYC, 2 threads (good); Xeon, 2 threads (bad)."
     )
+
+
+def test_a_table_gives_phases_memory_and_what_counts():
+    alone = [timing("good", runs=1, repeat=repeat, lost=0.2 * repeat) for repeat in range(3)]
+    table = timings(board(three("good", 0.1), alone))
+    rows = table.cells.to_dict("records")
+    assert [(row["task"], row["runs"]) for row in rows] == [
+        ("oracle-v0", "1"),
+        ("oracle-v0", "10"),
+        ("gathering-v0", "10"),
+    ]
+    assert rows[0] | {"submission": "good"} == {
+        "submission": "good", "task": "oracle-v0", "profile": "cpu-2", "runs": "1", "start-up": "0.5",
+        "pre-training": "1.5", "training": "20.0", "evaluation": "1.0", "GiB": "0.40", "lost": "40%",
+        "counts": "1 of 3",
+    }  # fmt: skip
+    assert timings(board()).data.empty
 
 
 def test_score_against_time_is_normalised_when_everybody_was_timed():

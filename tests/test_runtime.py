@@ -22,7 +22,8 @@ from benchmark.harness.runtime import (
     measure,
     measure_all,
     measure_apart,
-    median_of_those_that_count,
+    median_gib,
+    median_phases,
     normalised,
     seconds_per_run,
     timings,
@@ -81,11 +82,14 @@ def test_a_timing_that_was_disturbed_does_not_count(changes, why):
     assert doubts(timing(**changes)) == why
 
 
-def test_the_median_is_of_those_that_count_and_needs_three():
-    calm = [timing(repeat=n, pace=pace) for n, pace in enumerate((0.1, 0.3, 0.2))]
+def test_phases_are_medians_of_those_that_count():
+    calm = [timing(repeat=n, pace=pace, slower=(2.0, 2.0)) for n, pace in enumerate((0.1, 0.3, 0.2))]
     disturbed = timing(repeat=3, pace=9.0, lost=0.4)
-    assert median_of_those_that_count([*calm, disturbed], 100) == pytest.approx((2 + 20) / 10)
-    assert median_of_those_that_count([*calm[:2], disturbed], 100) is None
+    # Twice as slow as the profile: 200 episodes of 0.2 s each take 20 s there.
+    found = median_phases([*calm, disturbed])
+    assert found == pytest.approx({"startup": 0.25, "pretraining": 0.75, "training": 20.0, "evaluation": 0.5})
+    assert median_phases([disturbed])["training"] == pytest.approx(1800.0)
+    assert median_gib([timing(peak_gib={"host": 3.0, "device": 7.5})]) == 7.5
 
 
 # The ledger.

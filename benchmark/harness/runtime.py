@@ -257,7 +257,16 @@ def seconds_per_run(record: Record, budget: int) -> float:
     return normalised(record, first + pace * max(0, budget - half)) / record["stacked_runs"]
 
 
-def median_of_those_that_count(records: Iterable[Record], budget: int, least: int = REPEATS) -> float | None:
-    """Return the median estimate over the repeats that count; None if they are fewer than ``least``."""
-    counting = [seconds_per_run(record, budget) for record in records if not doubts(record)]
-    return statistics.median(counting) if len(counting) >= least else None
+def median_phases(records: Sequence[Record]) -> dict[str, float]:
+    """Return the median normalised seconds of each phase, apart, over those records that count, or all if none does."""
+    chosen = [record for record in records if not doubts(record)] or records
+    found = {
+        phase: statistics.median(normalised(record, record["seconds"][phase]) for record in chosen)
+        for phase in ("startup", "pretraining", "training", "evaluation")
+    }
+    return found | {"training": found["training"] - found["startup"] - found["pretraining"]}
+
+
+def median_gib(records: Sequence[Record]) -> float:
+    """Return the median of the most memory held: of the GPU if there was one."""
+    return statistics.median(record["peak_gib"].get("device", record["peak_gib"]["host"]) for record in records)

@@ -169,9 +169,7 @@ def _group(timing: "Timing") -> tuple[str, str, int]:
 
 def _show_timings(groups: dict[tuple[str, str, int], list[Any]], repeats: int, name: str) -> None:
     """Print the median phases of each group, in normalised seconds, and whether it counts."""
-    from statistics import median
-
-    from benchmark.harness.runtime import REPEATS, doubts, normalised
+    from benchmark.harness.runtime import REPEATS, doubts, median_gib, median_phases
 
     grid = Table(box=SIMPLE_HEAD, pad_edge=False, title=f"seconds normalised to {name}, medians", title_justify="left")
     for number, column in enumerate(
@@ -181,14 +179,8 @@ def _show_timings(groups: dict[tuple[str, str, int], list[Any]], repeats: int, n
     for (submission, task_id, runs), records in groups.items():
         if not records:
             continue
+        seconds, memory = median_phases(records), median_gib(records)
         clean = [record for record in records if not doubts(record)]
-        chosen = clean or records
-        seconds = {
-            phase: median(normalised(record, record["seconds"][phase]) for record in chosen)
-            for phase in ("startup", "pretraining", "training", "evaluation")
-        }
-        seconds["training"] -= seconds["startup"] + seconds["pretraining"]
-        memory = median(record["peak_gib"].get("device", record["peak_gib"]["host"]) for record in chosen)
         counts = f"{len(clean)} of {max(repeats, REPEATS)}{'' if len(clean) >= REPEATS else ': no'}"
         grid.add_row(
             submission, task_id, str(runs), *(f"{value:.2f}" for value in seconds.values()), f"{memory:.2f}", counts
