@@ -26,8 +26,8 @@ def timings(board: Board) -> Table:
             groups.setdefault(key, []).append(record)
     rows = [_row(groups[key]) for key in sorted(groups)]
     notes = [
-        "Seconds of a training of 200 episodes, normalised to the profile: medians of the timings that count, or of all "
-        "if none does; runs: trained together. See docs/metrics.md.",
+        "Seconds of a training of 200 episodes, normalised to the profile: medians of the timings that count, or of "
+        "all if none does; runs: trained together. See docs/metrics.md.",
         "GiB: the most memory held, of the GPU if there was one, else of the process. lost: the most of the processor "
         f"time that others took from one of them. counts: timings that count; {REPEATS} are needed.",
     ]
