@@ -59,11 +59,12 @@ def sentence(task_id: str, entry: Entry) -> str:
         return (
             f"This task needs no memory: a policy that sees only the latest observation scores {without:.3f}, "
             f"and memory can add at most {found.at_most:.3f}."
+            + (f" To a learner its own was worth {_ends(found.learned)}." if found.learned else "")
         )
     known = f"the best known policy without memory scores {without:.3f}, and memory can add at most {found.at_most:.3f}"
     if found.needed:
         assert found.learned
-        return f"This task needs memory: {known}; to the learner its own was worth {_ends(found.learned)}."
+        return f"This task needs memory: {known}; to a learner its own was worth {_ends(found.learned)}."
     missing = f"was worth {_ends(found.learned)}" if found.learned else "has not been asked"
     return f"Undecided: {known}; a learner's own {missing}."
 

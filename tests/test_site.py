@@ -125,6 +125,15 @@ def test_beliefs_stand_between_prior_and_posterior_beside_the_board(pages):
         assert 'aria-labelledby="beliefs"' not in page
 
 
+def test_a_tasks_page_says_whether_it_needs_memory(pages):
+    section = pages["tasks/oracle-v0.html"].partition('aria-labelledby="memory"')[2].partition("</section>")[0]
+    assert "This task needs no memory: a policy that sees only the latest observation scores 1.000" in section
+    rows = dict(re.findall(r'<th scope="row" class="words">([^<]*)</th><td>([^<]*)</td>', section))
+    assert rows == {"without memory": "0.96", "with memory, at most": "0.96", "never told": "0.9366667"}
+    assert "previous action 0.000 (p = 1.000)" in section
+    assert 'aria-labelledby="memory"' not in pages["tasks/oracle-v0-slip-0.1.html"]  # nobody has asked
+
+
 def test_pages_have_one_heading_and_ids_are_unique(read):
     for path, page in read.items():
         assert len(page.all("h1")) == 1, path

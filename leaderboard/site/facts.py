@@ -11,12 +11,14 @@ from markupsafe import Markup
 
 from benchmark.episodes.policy import RandomPolicy
 from benchmark.harness.submission import Submission
+from benchmark.measures.diagnosis import diagnosis
 from benchmark.measures.references import planner_for, reference
 from benchmark.tasks.perturb import Transform
 from benchmark.tasks.registry import TaskSpec, make_task, spec
 from benchmark.tasks.task import Task
 from leaderboard.classes import class_of
 from leaderboard.curves import RESAMPLES
+from leaderboard.diagnosis import sentence
 from leaderboard.record import FailedRun, RunRecord
 from leaderboard.site.boards import SuiteView
 from leaderboard.site.drawing import small_curve
@@ -37,6 +39,7 @@ class TaskFacts:
     parameters: list[tuple[str, str]]
     scale: list[dict[str, Any]]  # trivial, reference, optimum; empty if it has none
     episodes: list[tuple[str, Animation]]
+    memory: tuple[str, dict[str, Any]] | None  # whether it needs memory, in a sentence, and why; None if nobody asked
 
     @property
     def hidden(self) -> list[tuple[str, str, int, bool]]:
@@ -69,6 +72,7 @@ def task_facts(task_id: str) -> TaskFacts:
         [(entry.name, str(getattr(inner, entry.name))) for entry in fields(inner)],
         scale,
         [(name, animate(task, policy)) for name, policy in players.items()],
+        (sentence(task_id, entry), entry) if (entry := diagnosis(task_id)) else None,
     )
 
 
