@@ -159,8 +159,18 @@ def _modelled(suite: Suite, task_id: str, part: Round, accelerator: Accelerator)
     return rounds * accelerator.seconds(part.kernels * longer, part.moved * larger)
 
 
-def bill_tables(suite: Suite, found: Sequence[Cell], accelerator: Accelerator, cores: int = 2) -> list[Table]:
-    """Return a suite's bill: by learner and family, and its largest cells."""
+def bill_tables(
+    suite: Suite, found: Sequence[Cell], accelerator: Accelerator, absent: Sequence[str] = (), cores: int = 2
+) -> list[Table]:
+    """Return a suite's bill: by learner and family, and its largest cells.
+
+    Args:
+        suite: what is billed.
+        found: its cells.
+        accelerator: that was modelled.
+        absent: who should be on the bill and has no record.
+        cores: of the machine, each with a training of its own.
+    """
     groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in found:
         groups.setdefault((cell.submission, spec(cell.task_id).family), []).append(cell)
@@ -178,6 +188,8 @@ def bill_tables(suite: Suite, found: Sequence[Cell], accelerator: Accelerator, c
         f"{accelerator.bandwidth / 1e12:g} TB/s if that takes longer; kernels grow with the horizon, bytes with "
         f"agents x horizon. {_sitting(found, accelerator)}",
     ]
+    if absent:
+        notes.insert(2, f"Not on the bill, for want of any record: {', '.join(absent)}.")
     tables = [table_of(f"The bill of suite {suite.name}", rows, notes, ("submission", "family", "known"))]
     largest = [_row({"submission": cell.submission, "task": cell.task_id}, [cell]) for cell in found[:LARGEST]]
     if largest:

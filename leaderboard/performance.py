@@ -150,7 +150,9 @@ def page(
     full: list[Cell] = []
     for name in ("laptop", "full"):
         full = bill(get_suite(name), submissions, records, rounds(measured), model)
-        tables += bill_tables(get_suite(name), full, model)
+        billed = {cell.submission for cell in full}
+        absent = [submission.name for submission in submissions if submission.name not in billed]
+        tables += bill_tables(get_suite(name), full, model, absent)
     tables += [scale_out(measured, full)]
     tables += [results_table(measured, test) for test in _TABLES]
     shown = [table for table in tables if table is not None]
@@ -158,6 +160,8 @@ def page(
 
 
 def _describe(machine: Mapping[str, Any]) -> str:
+    if "created" not in machine:
+        return "**Nothing was measured yet**; the bills rest on the published records alone."
     crowded = machine.get("others")
     busy = (
         f" **Crowded:** other processes kept {crowded:.1f} cores busy meanwhile, so that these rates are too low."

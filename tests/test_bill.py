@@ -71,9 +71,10 @@ def test_the_tables_add_up():
     model = Accelerator("model", together=2)
     tiny = suite((TASK, "gathering-v0"))
     found = bill(tiny, [submission("ours", "*")], [run()], {}, model)
-    whole, largest = bill_tables(tiny, found, model)
+    whole, largest = bill_tables(tiny, found, model, absent=["theirs"])
+    assert whole.notes[2] == "Not on the bill, for want of any record: theirs."
     assert [cell.task_id for cell in found] == ["gathering-v0", TASK]
     assert whole.data["hours"].iloc[-1] == pytest.approx(sum(cell.seconds for cell in found) / 3600)
     assert list(whole.cells["cells"]) == ["1", "1", "2"]
     assert list(largest.cells["task"]) == ["gathering-v0", TASK]
-    assert "NOT MEASURED" in whole.notes[2]
+    assert "NOT MEASURED" in whole.notes[3]

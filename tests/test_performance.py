@@ -102,7 +102,8 @@ def test_ten_thousand_cells_lie_near_the_bound():
     for title in ("## Targets", "## Rooflines", "## The bill of suite laptop", "## 10,000 cells on 100 GPUs"):
         assert title in text
     assert "**Crowded:**" not in text
-    assert "**Crowded:**" in page({"others": 1.9}, [], [], [], "x.json")
+    assert "**Crowded:**" in page({"created": "today", "others": 1.9}, [], [], [], "x.json")
+    assert "Nothing was measured yet" in page({}, [], [], [], "x.json")
     assert scale_out(measurements(), []) is None
 
 

@@ -16,6 +16,7 @@ def test_an_addition_reads_two_and_writes_one():
 def test_views_and_bare_memory_are_free():
     assert count_traffic(lambda: x.view(3, 10).T[1:].expand(2, -1, -1)) == Traffic(0, 0, 0)
     assert count_traffic(lambda: torch.empty(1000)) == Traffic(0, 0, 0)
+    assert count_traffic(lambda: x.T.reshape(-1)).kernels == 1  # a copy, seen as a vector
 
 
 def test_a_row_that_is_broadcast_is_read_once():

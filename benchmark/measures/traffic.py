@@ -22,6 +22,7 @@ _PICKING = {"index", "index_select", "gather", "embedding", "take"}
 _PLACING = {"scatter_", "scatter_add_", "index_put_", "index_add_", "_index_put_impl_"}
 # Operators that only reserve memory or look at a tensor from another side.
 _FREE = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "detach", "alias", "lift_fresh"}
+_FREE |= {"_unsafe_view", "_reshape_alias"}
 
 
 @dataclass(frozen=True)
