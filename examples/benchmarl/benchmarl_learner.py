@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from benchmarl.algorithms import IqlConfig, MappoConfig
+from benchmarl.algorithms import IqlConfig, MappoConfig, QmixConfig, VdnConfig
 from benchmarl.environments.common import TaskClass
 from benchmarl.experiment import Callback, Experiment, ExperimentConfig
-from benchmarl.models import MlpConfig
+from benchmarl.models import GruConfig, MlpConfig
+from benchmarl.models.common import ModelConfig
 from tensordict import TensorDict
 from torch import Tensor
 from torchrl.envs import PettingZooWrapper
@@ -25,7 +26,8 @@ from benchmark.harness.foreign import MeteredParallelEnv, interleave
 from benchmark.harness.protocol import Setting
 
 GROUP = "agent"  # what BenchMARL calls agent_0, agent_1, ... together
-ALGORITHMS = {"iql": IqlConfig, "mappo": MappoConfig}
+ALGORITHMS = {"iql": IqlConfig, "vdn": VdnConfig, "qmix": QmixConfig, "mappo": MappoConfig}
+HIDDEN = "_hidden_gru_0"  # where BenchMARL's GRU keeps what it remembers
 
 
 class PenumbraTask(TaskClass):
@@ -100,9 +102,9 @@ class PenumbraTask(TaskClass):
 class Offer(Callback):
     """Hand the policy out after every iteration."""
 
-    def __init__(self, setting: Setting, offer: Callable[[Policy], None]) -> None:
+    def __init__(self, setting: Setting, offer: Callable[[Policy], None], units: int) -> None:
         super().__init__()
-        self.setting, self.offer = setting, offer
+        self.setting, self.offer, self.units = setting, offer, units
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Stay out of the copy of its configuration that BenchMARL keeps on disk."""
@@ -111,43 +113,50 @@ class Offer(Callback):
     def on_train_end(self, training_td: Any, group: str) -> None:
         """Report the iteration's updates and offer the policy."""
         self.setting.count_updates(training_td.shape[0])
-        self.offer(GreedyPolicy(self.experiment.policy))
+        self.offer(GreedyPolicy(self.experiment.policy, self.units))
 
 
 class GreedyPolicy:
-    """A BenchMARL policy without memory, acting deterministically."""
+    """A BenchMARL policy acting deterministically; its memory is the GRU's state ``[B, N, 1, units]``, if any."""
 
-    def __init__(self, policy: Any) -> None:
-        self.policy = policy
+    def __init__(self, policy: Any, units: int) -> None:
+        self.policy, self.units = policy, units
 
-    def initial_memory(self, keys: Tensor) -> None:
-        """Remember nothing."""
+    def initial_memory(self, keys: Tensor) -> Tensor | None:
+        """Remember nothing yet."""
+        return None
 
-    def act(self, observations: Tensor, memory: None) -> tuple[Tensor, None]:
+    def act(self, observations: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Choose ``[B, N]`` from ``[B, N, O]``."""
         batch = observations.shape[:2]
-        asked = TensorDict({GROUP: TensorDict({"observation": observations}, batch)}, batch[:1])
+        own, first = TensorDict({"observation": observations}, batch), torch.full((batch[0], 1), memory is None)
+        if self.units:
+            own[HIDDEN] = observations.new_zeros(*batch, 1, self.units) if memory is None else memory
+        asked = TensorDict({GROUP: own, "is_init": first.to(observations.device)}, batch[:1])
         with torch.no_grad(), set_exploration_type(ExplorationType.DETERMINISTIC):
-            return self.policy(asked)[GROUP, "action"].reshape(batch), None
+            answer = self.policy(asked)
+        return answer[GROUP, "action"].reshape(batch), answer["next", GROUP, HIDDEN] if self.units else None
 
 
 @dataclass(frozen=True)
 class BenchMARL:
-    """BenchMARL's algorithm with an MLP, trained for the budget.
+    """BenchMARL's algorithm, trained for the budget.
 
     Attributes:
-        algorithm: ``"iql"`` or ``"mappo"``.
+        algorithm: ``"iql"``, ``"vdn"``, ``"qmix"`` or ``"mappo"``.
+        units: of the GRU that agents remember with; 0 for an MLP, which sees the present only.
         learning_rate: of Adam.
         gamma: discount per step.
-        frames: environment steps between two rounds of updates.
+        envs: environments played in turn; a round of updates follows an episode's length of steps in each.
         updates: gradient updates in a round (IQL).
         batch: transitions in an update.
     """
 
     algorithm: str = "iql"
+    units: int = 0
     learning_rate: float = 5e-4
     gamma: float = 0.97
-    frames: int = 400
+    envs: int = 10
     updates: int = 40
     batch: int = 256
 
@@ -165,15 +174,21 @@ class BenchMARL:
             experiment = Experiment(
                 task=PenumbraTask(setting),
                 algorithm_config=ALGORITHMS[self.algorithm].get_from_yaml(),
-                model_config=MlpConfig(
-                    num_cells=[128, 128], activation_class=torch.nn.ReLU, layer_class=torch.nn.Linear
-                ),
+                model_config=self._model(),
                 seed=int(setting.run_keys[0] % 2**31),
                 config=self._config(setting, folder),
-                callbacks=[Offer(setting, offer)],
+                callbacks=[Offer(setting, offer, self.units)],
             )
-            offer(GreedyPolicy(experiment.policy))
+            setting.note(0, parameters=_trained(experiment))
+            offer(GreedyPolicy(experiment.policy, self.units))
             experiment.run()
+
+    def _model(self) -> ModelConfig:
+        cells = {"activation_class": torch.nn.ReLU, "layer_class": torch.nn.Linear, "num_cells": [128, 128]}
+        if not self.units:
+            return MlpConfig(**cells)
+        cells = {f"mlp_{name}": value for name, value in (cells | {"num_cells": [128]}).items()}
+        return GruConfig(hidden_size=self.units, n_layers=1, bias=True, dropout=0.0, compile=False, **cells)
 
     def _config(self, setting: Setting, folder: str) -> ExperimentConfig:
         config = ExperimentConfig.get_from_yaml()
@@ -181,8 +196,9 @@ class BenchMARL:
         config.share_policy_params = False  # agents learn alone
         config.lr, config.gamma = self.learning_rate, self.gamma
         config.max_n_frames = setting.budget * setting.task.horizon  # the budget of episodes ends training before
-        config.off_policy_collected_frames_per_batch = config.on_policy_collected_frames_per_batch = self.frames
-        config.off_policy_n_envs_per_worker = config.on_policy_n_envs_per_worker = 10
+        frames = self.envs * setting.task.horizon  # sequences of a whole episode's length
+        config.off_policy_collected_frames_per_batch = config.on_policy_collected_frames_per_batch = frames
+        config.off_policy_n_envs_per_worker = config.on_policy_n_envs_per_worker = self.envs
         config.off_policy_n_optimizer_steps, config.off_policy_train_batch_size = self.updates, self.batch
         config.on_policy_n_minibatch_iters, config.on_policy_minibatch_size = 4, self.batch
         config.off_policy_memory_size = 200_000
@@ -190,3 +206,9 @@ class BenchMARL:
         config.evaluation, config.render, config.loggers, config.create_json = False, False, [], False
         config.save_folder = folder
         return config
+
+
+def _trained(experiment: Experiment) -> int:
+    """Count the parameters that the experiment's optimisers train."""
+    optimisers = [one for group in experiment.optimizers.values() for one in group.values()]
+    return sum(weight.numel() for one in optimisers for group in one.param_groups for weight in group["params"])
