@@ -36,7 +36,7 @@ def values_plot(swept: Swept, ax: Axes, colour: Colour, what: str = "score", see
         ax.plot([place for place, _, _ in shown], [mean.point for mean in means], color=colour, linewidth=1.2, zorder=2)
     for (place, point, runs), mean in zip(shown, means, strict=True):
         spread = place + 0.16 * np.linspace(-1, 1, len(runs)) if len(runs) > 1 else [place]
-        ax.plot(spread, np.sort(runs), ".", color=colour, alpha=0.35, markersize=4, markeredgewidth=0, zorder=3)
+        ax.plot(spread, np.sort(runs), ".", color=colour, alpha=0.4, markersize=6, markeredgewidth=0, zorder=3)
         if not np.isnan(mean.low):
             ax.plot([place, place], [mean.low, mean.high], color=colour, linewidth=5, alpha=0.35, zorder=2)
         face = PAPER if point is swept.usual else colour

@@ -48,21 +48,25 @@ def degradation_curves(
     return finish(ax)
 
 
+def stress_figure(found: Sequence[Degradation], palette: Mapping[str, Colour]) -> Figure:
+    """Draw the curves of one kind of stress, a panel for each task."""
+    stresses = list(dict.fromkeys(entry.stress for entry in found))
+    rows, columns = -(-len(stresses) // COLUMNS), min(COLUMNS, len(stresses))
+    figure = Figure(figsize=(4.6 * columns, 3.0 * rows), layout="constrained")
+    for place, stress in enumerate(stresses):
+        ax = figure.add_subplot(rows, columns, place + 1)
+        degradation_curves([entry for entry in found if entry.stress == stress], ax, 0, palette)
+    return figure
+
+
 def write_stress_figures(found: Sequence[Degradation], folder: Path, palette: Mapping[str, Colour]) -> list[Path]:
-    """Draw one figure for each kind of stress, a panel for each task, as PNG and SVG; returns the PNGs."""
+    """Draw one figure for each kind of stress as PNG and SVG; returns the PNGs."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     with style():
         for name in dict.fromkeys(entry.stress.name for entry in found):
-            stresses = list(dict.fromkeys(entry.stress for entry in found if entry.stress.name == name))
-            rows = -(-len(stresses) // COLUMNS)
-            columns = min(COLUMNS, len(stresses))
-            figure = Figure(figsize=(4.6 * columns, 3.0 * rows), layout="constrained")
-            for place, stress in enumerate(stresses):
-                ax = figure.add_subplot(rows, columns, place + 1)
-                degradation_curves([entry for entry in found if entry.stress == stress], ax, 0, palette)
             written.append(folder / f"stress-{name}.png")
-            save(figure, written[-1])
+            save(stress_figure([entry for entry in found if entry.stress.name == name], palette), written[-1])
     return written
 
 
@@ -105,19 +109,24 @@ def shift_heatmap(shifted: Shifted, ax: Axes, seed: int = 0) -> Axes:
     return ax
 
 
+def shift_figure(found: Sequence[Shifted]) -> Figure:
+    """Draw the matrices of one kind of stress, one for each task and submission."""
+    columns = min(COLUMNS, len(found))
+    rows = -(-len(found) // columns)
+    width = 0.9 + 0.85 * max(len(entry.evaluated) for entry in found)
+    height = 1.1 + 0.55 * max(len(entry.trained) for entry in found)
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    for place, entry in enumerate(found):
+        shift_heatmap(entry, figure.add_subplot(rows, columns, place + 1))
+    return figure
+
+
 def write_shift_figures(found: Sequence[Shifted], folder: Path) -> list[Path]:
-    """Draw one figure for each kind of stress, a matrix for each task and submission, as PNG and SVG."""
+    """Draw one figure for each kind of stress as PNG and SVG; returns the PNGs."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     with style():
         for name in dict.fromkeys(entry.stress.name for entry in found):
-            mine = [entry for entry in found if entry.stress.name == name]
-            widths = [0.9 + 0.85 * max(len(entry.evaluated) for entry in mine)] * min(COLUMNS, len(mine))
-            rows = -(-len(mine) // COLUMNS)
-            height = 1.1 + 0.55 * max(len(entry.trained) for entry in mine)
-            figure = Figure(figsize=(sum(widths), height * rows), layout="constrained")
-            for place, entry in enumerate(mine):
-                shift_heatmap(entry, figure.add_subplot(rows, len(widths), place + 1))
             written.append(folder / f"shift-{name}.png")
-            save(figure, written[-1])
+            save(shift_figure([entry for entry in found if entry.stress.name == name]), written[-1])
     return written

@@ -16,6 +16,7 @@ from benchmark.tasks.registry import spec
 from leaderboard import cells
 from leaderboard.board import Board, collapsed, complete, counted, missing, score_matrix, select
 from leaderboard.improvement import Improvement, probability_of_improvement
+from leaderboard.robustness import Degradation, robustness, whole_ladders
 from leaderboard.statistics import CONFIDENCE, FLOOR, Estimate, interval_estimates, mean_estimate, ranks
 
 INTERVAL = f"[{CONFIDENCE:.0%} interval]"
@@ -62,6 +63,13 @@ def ranking(runs: pd.DataFrame, board: Board) -> Table:
         notes.append("no rank (-): knows the rules of the tasks, or has a single run on each.")
     if any(text["s/run"].startswith("~") for _, text in rows):
         notes.append(f"~: others took more than {LOST:.0%} of the processor time while some of the runs were trained.")
+    if ladders := whole_ladders(runs, board.families):
+        _add_robustness(rows, ladders, board)
+        notes.append(
+            "robustness: share of its score that a submission keeps over all levels of a stress, averaged over the "
+            "stresses (how many) that it climbed to the end; compare equal sets only, see the tables of `penumbra "
+            "stress`."
+        )
     if any(text["belief (prior)"] != cells.NOTHING for _, text in rows):
         notes.append("belief: accuracy on the hidden variables, beside that of a prior that sees nothing.")
     family = f", family {board.family}" if board.family else ""
@@ -103,6 +111,15 @@ def _ranking_row(
         "runs": str(len(mine)),
     }
     return data, text
+
+
+def _add_robustness(rows: Iterable[Row], ladders: Mapping[str, list[Degradation]], board: Board) -> None:
+    """Add a column for what is kept under stress; those who were not put under any have nothing in it."""
+    for data, text in rows:
+        mine = ladders.get(data["submission"], [])
+        estimate = robustness(mine, board.seed, board.resamples) if mine else UNKNOWN
+        data |= cells.numbers("robustness", estimate) | {"stresses": len(mine)}
+        text["robustness"] = f"{cells.interval(estimate, 2)} ({len(mine)})" if mine else cells.NOTHING
 
 
 def incomplete(runs: pd.DataFrame, board: Board) -> Table:

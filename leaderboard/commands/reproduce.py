@@ -9,12 +9,14 @@ from leaderboard.commands.terminal import SUBMISSIONS, console, tell
 
 
 def reproduce(
-    what: Annotated[str, typer.Argument(help="table1 (of arXiv 2106.09825), or a page: organization, grid-worlds.")],
+    what: Annotated[
+        str, typer.Argument(help="table1 (of arXiv 2106.09825), or a page: organization, grid-worlds, stress.")
+    ],
     folders: Annotated[
         list[Path] | None, typer.Argument(help="Folders or files of records; default: the published results.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write Markdown here; a page needs it.")] = None,
-    suite: Annotated[str, typer.Option(help="grid-worlds: which suite's records.")] = "laptop",
+    suite: Annotated[str, typer.Option(help="grid-worlds and stress: which suite's records.")] = "laptop",
 ) -> None:
     """Print a paper's results beside our own, with intervals and exact optima. Reads records, trains nothing."""
     from benchmark.harness.suites import get_suite
@@ -22,17 +24,21 @@ def reproduce(
     from leaderboard import render
     from leaderboard.grid_worlds_page import write_page as grid_worlds
     from leaderboard.organization_page import tables_of_table_1, write_page
+    from leaderboard.stress_page import write_page as stress
     from leaderboard.submission import read_records
 
-    known = ("table1", "organization", "grid-worlds")
+    known = ("table1", "organization", "grid-worlds", "stress")
     if what not in known:
         raise ValueError(f"reproduce: {what!r} is unknown{did_you_mean(what, known)}; allowed: {', '.join(known)}")
-    changed = what == "grid-worlds"  # settings too, which are compared with the defaults
+    changed = what in ("grid-worlds", "stress")  # settings too, which are compared with the defaults
     records = [record for folder in folders or [SUBMISSIONS] for record in read_records(folder, variants=changed)]
     if what != "table1":
         if out is None:
             raise ValueError(f"reproduce: {what} is a page with figures; say where with --out PAGE.md")
-        written = write_page(records, out) if what == "organization" else grid_worlds(records, get_suite(suite), out)
+        if what == "organization":
+            written = write_page(records, out)
+        else:
+            written = {"grid-worlds": grid_worlds, "stress": stress}[what](records, get_suite(suite), out)
         tell("written: " + ", ".join(map(str, written)))
         return
     tables = tables_of_table_1(records)

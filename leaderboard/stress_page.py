@@ -1,0 +1,190 @@
+"""The results page of stress and ablations: what is kept as worlds get harder, and what each parameter is worth."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from benchmark.harness.ablations import ABLATIONS
+from benchmark.harness.stress import STRESSES, Stress
+from benchmark.harness.submission import Submission, find_submission
+from benchmark.harness.suites import Suite
+from leaderboard import cells
+from leaderboard.ablation import Runs, Swept, ablation_table, sort_runs, spoken, sweep_of
+from leaderboard.ablation_plots import ablation_figure
+from leaderboard.commands.terminal import SUBMISSIONS
+from leaderboard.page import Drawing, write
+from leaderboard.palette import Colour, colours, order
+from leaderboard.publish import published_names
+from leaderboard.record import FinishedRun, RunRecord
+from leaderboard.robustness import Comparison, Degradation, compare, degradations
+from leaderboard.shift import Shifted, shift_table, shifted_runs
+from leaderboard.stress_plots import shift_figure, stress_figure
+from leaderboard.stress_tables import comparison_table, report
+from leaderboard.tables import Row, Table, table_of
+
+# The seed paper's open question: does what assumes determinism degrade faster than what assumes nothing of the kind?
+ASSUMES, ASSUMES_NOT = "belief-i2q", "rec-hyst-iql"
+RUNS = 5  # of a cell that counts as evidence
+Part = str | Drawing | Table
+
+_INTRODUCTION = """\
+# Stress and ablations: what was learned
+
+Written by `penumbra reproduce stress --suite {suite} --out {name}` from run records of the {suite} suite; no number
+here is typed in. A section is there where there are records for it; what is missing stands at the end.
+
+Under a *stress* a task gets harder level by level. Everybody is trained and evaluated at every level, against that
+level's own references, so a falling curve is about the algorithm and not about the harder world; where only sight is
+lost, references are those of clear sight. Formulas are in [metrics.md](metrics.md).
+"""
+
+
+def write_page(records: Iterable[RunRecord], suite: Suite, path: Path) -> list[Path]:
+    """Write the page, and its figures beside it; returns what was written.
+
+    Args:
+        records: of any submissions, variants too.
+        suite: whose records are used.
+        path: of the page, a Markdown file.
+    """
+    records = [record for record in records if record.suite == suite.name]
+    found = degradations(records, suite.name, STRESSES)
+    shifted = shifted_runs(records, suite.name, STRESSES)
+    runs = sort_runs(records, suite.name)
+    swept = [entry for ablation in ABLATIONS if (entry := sweep_of(runs, ablation, _plain(ablation.submission)))]
+    names = {record.submission for record in records} | {entry.ablation.submission for entry in swept}
+    palette = colours(order(names, published_names(SUBMISSIONS)))
+    parts: list[Part] = [_INTRODUCTION.format(suite=suite.name, name=path.as_posix())]
+    for section in (_question(found), _curves(found, palette), _shifts(shifted), _ablations(swept, palette)):
+        parts += section
+    parts.append(missing(runs))
+    return write(path, parts)
+
+
+def _plain(name: str) -> Submission:
+    return find_submission(name, [SUBMISSIONS])
+
+
+def comparisons(found: Sequence[Degradation]) -> list[Comparison]:
+    """Compare the two of the question under every stress that both were put under."""
+    by_stress: dict[Stress, dict[str, Degradation]] = {}
+    for entry in found:
+        by_stress.setdefault(entry.stress, {})[entry.submission] = entry
+    pairs = [both for both in by_stress.values() if ASSUMES in both and ASSUMES_NOT in both]
+    return [entry for both in pairs if (entry := compare(both[ASSUMES], both[ASSUMES_NOT]))]
+
+
+def _question(found: Sequence[Degradation]) -> Iterator[Part]:
+    compared = comparisons(found)
+    if not compared:
+        return
+    yield f"## Does {ASSUMES}, which assumes determinism, degrade faster than {ASSUMES_NOT}?\n"
+    for entry in compared:
+        told = f"{entry.first.levels[-1]:g}"
+        yield (
+            f"- **{entry.stress.name} of {entry.stress.task_id}, up to {told}: {entry.answer}.** Over these levels "
+            f"{ASSUMES} keeps {_share(entry.first)} and {ASSUMES_NOT} {_share(entry.second)}.\n"
+        )
+    yield comparison_table(compared)
+
+
+def _share(entry: Degradation) -> str:
+    start = f"a score of {entry.scores[:, 0].mean():.2f}"
+    return f"{entry.share():.0%} of {start}" if entry.learned else f"nothing to speak of ({start})"
+
+
+def _curves(found: Sequence[Degradation], palette: Mapping[str, Colour]) -> Iterator[Part]:
+    for name in dict.fromkeys(entry.stress.name for entry in found):
+        mine = [entry for entry in found if entry.stress.name == name]
+        tasks = ", ".join(dict.fromkeys(entry.stress.task_id for entry in mine))
+        words = f"Score against {name} in {tasks}: mean over runs with 95% bootstrap bands over whole runs"
+        yield f"## Under {name}\n"
+        yield Drawing(f"stress-{name}", words, partial(stress_figure, mine, palette))
+        yield from report(mine)
+
+
+def _shifts(found: Sequence[Shifted]) -> Iterator[Part]:
+    for name in dict.fromkeys(entry.stress.name for entry in found):
+        mine = [entry for entry in found if entry.stress.name == name]
+        words = (
+            f"Score when trained at one {name} and evaluated at another, with 95% bootstrap intervals; bold where it "
+            "certainly is another score than that of training at the level of evaluation"
+        )
+        yield f"## Trained at one {name}, met by another\n"
+        yield Drawing(f"shift-{name}", words, partial(shift_figure, mine))
+        for entry in mine:
+            yield _worst(entry)
+            yield shift_table(entry)
+
+
+def _worst(entry: Shifted) -> str:
+    """Say what training in the mildest world loses in the hardest, against training there."""
+    home, away = entry.trained[0], entry.evaluated[-1]
+    gap = entry.gap(home, away)
+    where = f"{entry.submission} trained at {entry.stress.name} {home:g} and evaluated at {away:g}"
+    if gap is None:
+        return f"- {where}: nobody was trained at {away:g} to compare with.\n"
+    return f"- {where} scores {cells.interval(gap)} more than when trained there.\n"
+
+
+def _ablations(found: Sequence[Swept], palette: Mapping[str, Colour]) -> Iterator[Part]:
+    for entry in found:
+        ablation = entry.ablation
+        words = (
+            f"{ablation.submission}: score for values of {ablation.parameter}; the ring is the submission as it is, "
+            "bars are 95% bootstrap intervals, points are runs"
+        )
+        yield f"## Ablation: {ablation.submission}, {ablation.parameter}\n"
+        table = ablation_table(entry)
+        yield _verdict(entry, table)
+        name = f"ablation-{ablation.submission}-{ablation.name}".replace("+", "p")
+        yield Drawing(name, words, partial(ablation_figure, entry, palette[ablation.submission]))
+        yield table
+
+
+def _verdict(entry: Swept, table: Table) -> str:
+    """Say which values certainly differ from the usual one."""
+    if entry.usual is None:
+        return "The usual value was not played, so nothing is compared with it.\n"
+    rows = table.data.to_dict("records")
+    better, worse = (
+        [row[entry.ablation.parameter] for row in rows if test(row)]
+        for test in (lambda row: row["difference_low"] > 0, lambda row: row["difference_high"] < 0)
+    )
+    said = [
+        f"certainly {word}: {', '.join(values)}" for word, values in (("better", better), ("worse", worse)) if values
+    ]
+    usual = spoken(entry.usual.value)
+    return f"Against {usual}, the usual value: {'; '.join(said) or 'no value certainly differs'}.\n"
+
+
+def missing(runs: Runs) -> Table:
+    """List what the page would hold if everything had been played, and the command that plays it."""
+    rows: list[Row] = []
+    for stress in STRESSES:
+        for name in (ASSUMES, ASSUMES_NOT):
+            if not _plain(name).applies_to(stress.task_id):
+                continue
+            lacking = [f"{level:g}" for level, task in stress.levels if _finished(runs, name, task) < RUNS]
+            command = f"penumbra stress {name} --only {stress.name} --family {stress.family}"
+            rows += _lack(f"{stress.name} of {stress.task_id}", name, lacking, command)
+    for ablation in ABLATIONS:
+        names = ablation.names(_plain(ablation.submission))
+        lacking = [
+            spoken(value)
+            for value, name in zip(ablation.values, names, strict=True)
+            if any(_finished(runs, name, task) < RUNS for task in ablation.tasks)
+        ]
+        command = f"penumbra ablate {ablation.submission} --only {ablation.name}"
+        rows += _lack(f"ablation {ablation.name}", ablation.submission, lacking, command)
+    notes = [f"Levels and values with fewer than {RUNS} finished runs on some of their tasks."]
+    return table_of("What is missing", rows, notes, ("what", "submission", "lacking", "command"))
+
+
+def _lack(what: str, name: str, lacking: Sequence[str], command: str) -> list[Row]:
+    row = {"what": what, "submission": name, "lacking": ", ".join(lacking), "command": command}
+    return [(dict(row), dict(row))] if lacking else []
+
+
+def _finished(runs: Runs, name: str, task: str) -> int:
+    return sum(isinstance(record, FinishedRun) for record in runs.get((name, task), {}).values())

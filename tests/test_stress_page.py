@@ -1,0 +1,121 @@
+"""The page of stress and ablations, from records made up for the purpose."""
+
+import json
+
+import numpy as np
+import pytest
+from fabricate import finished
+from typer.testing import CliRunner
+
+from benchmark.harness.record import write_record
+from benchmark.harness.stress import get_stresses
+from benchmark.harness.suites import FINAL_MARKS, SUITES
+from benchmark.measures.references import reference
+from leaderboard import cli
+from leaderboard.ablation import sort_runs
+from leaderboard.board import frame, make_board
+from leaderboard.commands.terminal import SUBMISSIONS
+from leaderboard.stress_page import missing, write_page
+from leaderboard.submission import parse_record
+from leaderboard.tables import ranking
+
+SUITE = SUITES["laptop"]
+(SLIP,) = get_stresses(("slip",), ("oracle",))
+
+
+def raw(name, task_id, seed, score, config=None, elsewhere=None, beliefs=None):
+    def value(task, s):
+        scale = reference(task)
+        return float(f"{scale.trivial + s * (scale.reference - scale.trivial):.7g}")
+
+    away = {
+        task: [{"mean": value(task, s), "deviation": 0.0, "count": 2, "min": value(task, s), "max": value(task, s)}]
+        * FINAL_MARKS
+        for task, s in (elsewhere or {}).items()
+    }
+    told = beliefs and {"accuracy": beliefs, "nll": 0.5, "prior_accuracy": 0.33, "prior_nll": 1.1, "variables": {}}
+    changes = {"elsewhere": away} if away else {}
+    return finished(
+        name, task_id, seed, value(task_id, score), suite=SUITE, config=config or {}, beliefs=told, **changes
+    )
+
+
+def everything() -> list[dict]:
+    """Belief-I2Q falls faster with slip than Rec.-Hyst.-IQL; one ablation; a matrix."""
+    generator = np.random.default_rng(0)
+    found = []
+    for name, slope in (("belief-i2q", 1.4), ("rec-hyst-iql", 0.5)):
+        for level, task in SLIP.levels:
+            away = {other: 0.95 - slope * far for far, other in SLIP.levels if far != level}
+            for seed in range(6):
+                score = 0.95 - slope * level + generator.normal(0, 0.02)
+                found.append(raw(name, task, seed, score, elsewhere=away, beliefs=0.85 if "belief" in name else None))
+    for samples in (1, 5):
+        for seed in range(5):
+            score = 0.6 + 0.05 * samples + generator.normal(0, 0.02)
+            found.append(
+                raw(f"belief-i2q:samples={samples}", "oracle-v0", seed, score, {"samples": samples}, beliefs=0.8)
+            )
+    return found
+
+
+RECORDS = [parse_record(json.dumps(record)) for record in everything()]
+
+
+def test_the_page_is_the_same_twice_and_answers_the_question(tmp_path):
+    written = write_page(RECORDS, SUITE, tmp_path / "page.md")
+    assert [path.name for path in written] == [
+        "page.md",
+        "page-stress-slip.png",
+        "page-shift-slip.png",
+        "page-ablation-belief-i2q-samples.png",
+    ]
+    text = written[0].read_text()
+    assert "**slip of oracle-v0, up to 0.5: faster.**" in text
+    assert "Against 2, the usual value: certainly worse: 1" in text
+    assert "## belief-i2q on oracle-v0: trained at one slip, met by another" in text
+    assert "Not played yet: samples=10, 20." in text
+    first = [path.read_bytes() for path in written]
+    assert [path.read_bytes() for path in write_page(RECORDS[::-1], SUITE, tmp_path / "page.md")] == first
+
+
+def test_what_is_missing_is_listed_with_the_command_that_plays_it():
+    table = missing(sort_runs(RECORDS, "laptop"))
+    rows = {(row["what"], row["submission"]): row for row in table.data.to_dict("records")}
+    assert ("slip of oracle-v0", "belief-i2q") not in rows
+    assert rows["ablation samples", "belief-i2q"]["lacking"] == "10, 20"
+    gathering = rows["slip of gathering-v0", "rec-hyst-iql"]
+    assert gathering["lacking"] == "0, 0.05, 0.1, 0.2, 0.3, 0.5"
+    assert gathering["command"] == "penumbra stress rec-hyst-iql --only slip --family gathering"
+
+
+def test_a_page_without_records_says_what_is_missing(tmp_path):
+    (page,) = write_page([], SUITE, tmp_path / "page.md")
+    assert "## What is missing" in page.read_text()
+
+
+def test_the_board_has_a_column_for_robustness_where_a_ladder_was_climbed_to_the_end(monkeypatch):
+    oracle = make_board(SUITE, RECORDS, [SUBMISSIONS]).of_family("oracle")
+    plain = [record for record in RECORDS if ":" not in record.submission]
+    more = [
+        raw(n, t, s, 0.9) for n in ("belief-i2q", "rec-hyst-iql", "random") for t in oracle.tasks for s in range(10)
+    ]
+    there = {record.cell for record in plain}
+    plain += [record for entry in more if (record := parse_record(json.dumps(entry))).cell not in there]
+    data = ranking(frame(plain, oracle), oracle).data.set_index("submission")
+    # The mean over levels 0 to 0.5 of 0.95 - 0.5 p is 0.825, of 0.95 at the start; only seeds of all levels count.
+    assert data["robustness"]["rec-hyst-iql"] == pytest.approx(0.825 / 0.95, abs=0.02)
+    assert data["robustness"]["belief-i2q"] == pytest.approx(0.6 / 0.95, abs=0.02)
+    assert np.isnan(data["robustness"]["random"])
+    assert data["stresses"].to_dict() == {"belief-i2q": 1, "rec-hyst-iql": 1, "random": 0}
+    unstressed = [record for record in plain if "slip" not in record.task_id]
+    assert "robustness" not in ranking(frame(unstressed, oracle), oracle).data
+
+
+def test_the_command_writes_the_page(tmp_path):
+    for place, record in enumerate(everything()):
+        write_record(tmp_path / "records" / f"{place}.json", record)
+    out = tmp_path / "page.md"
+    result = CliRunner().invoke(cli.app, ["reproduce", "stress", str(tmp_path / "records"), "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    assert out.read_text().startswith("# Stress and ablations")
