@@ -128,8 +128,9 @@ def probe(x: Tensor, y: Tensor, given: Tensor, episode: Tensor, key: Tensor, per
     for number in range(min(GROUPS, int(group.max()) + 1)):
         kept = group != number
         if bool(kept.any()):
-            part = [codes(column[kept]) for column in (x, y, given)]
-            parts.append(conditional_information(*part) - float(null(*part, key, _FEWER).mean()))
+            some, other, strata = (codes(column[kept]) for column in (x, y, given))
+            by_chance = float(null(some, other, strata, key, _FEWER).mean())
+            parts.append(conditional_information(some, other, strata) - by_chance)
     spread = torch.tensor(parts, dtype=torch.float64)
     error = float(((spread - spread.mean()).square().sum() * (len(parts) - 1) / max(1, len(parts))).sqrt())
     reached = int((chance >= plain - 1e-9).sum())
