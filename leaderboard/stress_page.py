@@ -78,7 +78,7 @@ def _question(found: Sequence[Degradation]) -> Iterator[Part]:
     compared = comparisons(found)
     if not compared:
         return
-    yield f"## Does {ASSUMES}, which assumes determinism, degrade faster than {ASSUMES_NOT}?\n"
+    yield f"## What assumes determinism ({ASSUMES}) and what does not ({ASSUMES_NOT})\n"
     for entry in compared:
         told = f"{entry.first.levels[-1]:g}"
         yield (
