@@ -17,6 +17,7 @@ from baselines.i2q import BeliefI2Q
 from baselines.summaries import Belief
 from benchmark.harness.protocol import Setting
 from benchmark.harness.submission import find_submission
+from benchmark.harness.suites import get_suite
 from benchmark.measures.traffic import count_traffic
 from benchmark.tasks.registry import make_task
 from leaderboard.commands.terminal import SUBMISSIONS
@@ -55,7 +56,8 @@ _alone: dict[tuple[str, str], float] = {}
 @pytest.mark.parametrize("name", LEARNERS)
 def test_training(benchmark, name, runs, device):
     task_id, learner = LEARNERS[name]
-    setting = Setting(task_id, make_task(task_id), tuple(range(runs)), 10_000, device)
+    budget = get_suite("full").budget(task_id)  # on which learners' rounds depend
+    setting = Setting(task_id, make_task(task_id), tuple(range(runs)), budget, device)
     policies = learner.train(setting)
     with threads(CORES):
         for _ in range(2):  # the policy before training, and one round to warm up
