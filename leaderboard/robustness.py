@@ -127,10 +127,10 @@ def whole_ladders(runs: pd.DataFrame, families: Iterable[str]) -> dict[str, list
         families: of the stresses' tasks.
     """
     scores: dict[tuple[str, str], dict[int, float]] = {}
-    for row in runs[["submission", "task_id", "seed", "failed", "score"]].to_dict("records"):
-        if row["failed"] or not math.isnan(row["score"]):
-            value = FLOOR if row["failed"] else row["score"]
-            scores.setdefault((row["submission"], row["task_id"]), {})[row["seed"]] = value
+    columns = (runs[name] for name in ("submission", "task_id", "seed", "failed", "score"))
+    for submission, task_id, seed, failed, score in zip(*columns, strict=True):
+        if failed or not math.isnan(score):
+            scores.setdefault((submission, task_id), {})[seed] = FLOOR if failed else score
     found: dict[str, list[Degradation]] = {}
     wanted = set(families)
     for entry in gather(scores, [stress for stress in STRESSES if stress.family in wanted]):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import seaborn as sns
@@ -91,7 +92,7 @@ def shift_heatmap(shifted: Shifted, ax: Axes, seed: int = 0) -> Axes:
         gap = shifted.gap(rows[row], columns[column], seed, RESAMPLES)
         certain = gap is not None and (gap.low > 0 or gap.high < 0)
         ink = "#ffffff" if abs(mean - 0.5) > 0.66 else "#111111"
-        where = {"ha": "center", "color": ink}
+        where: dict[str, Any] = {"ha": "center", "color": ink}
         weight = "bold" if certain else "normal"
         ax.text(column + 0.5, row + 0.46, f"{mean:.2f}", va="bottom", fontsize=10, fontweight=weight, **where)
         if not np.isnan(estimate.low):

@@ -19,6 +19,7 @@ from benchmark.tasks.registry import make_task
 from leaderboard import cli
 from leaderboard.commands.terminal import SUBMISSIONS
 from leaderboard.plausible import implausible
+from leaderboard.record import FinishedRun
 from leaderboard.shift import shift_table, shifted_runs
 from leaderboard.stress_plots import write_shift_figures
 from leaderboard.submission import SubmissionError, parse_record, read_records
@@ -36,6 +37,7 @@ def test_at_home_it_would_be_the_same_evaluation(tmp_path):
         assert record["elsewhere"][same] == [mark["greedy"] for mark in record["marks"][-FINAL_MARKS:]]
         assert record["elsewhere"][AWAY] != record["elsewhere"][same]
     parsed = read_records(tmp_path)[0]
+    assert isinstance(parsed, FinishedRun)
     assert parsed.final_return_on(HOME) == parsed.final_return
     assert parsed.final_return_on(same) == pytest.approx(parsed.final_return, rel=1e-6)
     assert parsed.final_return_on("oracle-v0") is None

@@ -1,6 +1,7 @@
 """The page of stress and ablations, from records made up for the purpose."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def raw(name, task_id, seed, score, config=None, elsewhere=None, beliefs=None):
         for task, s in (elsewhere or {}).items()
     }
     told = beliefs and {"accuracy": beliefs, "nll": 0.5, "prior_accuracy": 0.33, "prior_nll": 1.1, "variables": {}}
-    changes = {"elsewhere": away} if away else {}
+    changes: dict[str, Any] = {"elsewhere": away} if away else {}
     return finished(
         name, task_id, seed, value(task_id, score), suite=SUITE, config=config or {}, beliefs=told, **changes
     )
