@@ -78,7 +78,8 @@ class Degradation:
         """Return the share of every bootstrap resample of whole runs, float64 ``[resamples]``."""
         ends = np.stack([self.areas, self.scores[:, 0]], axis=1)
         ends = ends[np.lexsort(ends.T)]  # so that the order of runs cannot matter
-        drawn = np.random.default_rng([seed, *self.submission.encode()]).integers(0, len(ends), (resamples, len(ends)))
+        generator = np.random.default_rng([seed, *self.submission.encode()])
+        drawn = generator.integers(0, len(ends), (resamples, len(ends)))
         area, start = np.moveaxis(ends[drawn].mean(1), -1, 0)
         return area / np.maximum(start, _LEAST)
 
