@@ -144,7 +144,7 @@ def stubborn(tmp_path) -> Path:
 
 
 def penumbra(*arguments: str):
-    return CliRunner().invoke(cli.app, list(arguments), env={"COLUMNS": "200"})
+    return CliRunner().invoke(cli.app, list(arguments))
 
 
 def test_the_command_trains_variants_once_and_shows_them(stubborn, tmp_path, monkeypatch):

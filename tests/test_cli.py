@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def penumbra(*arguments: str) -> str:
     """Run a command that must succeed and return what it prints."""
-    result = CliRunner().invoke(cli.app, list(arguments), catch_exceptions=False, env={"COLUMNS": "160"})
+    result = CliRunner().invoke(cli.app, list(arguments), catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
 

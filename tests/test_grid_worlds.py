@@ -278,7 +278,7 @@ def test_the_command_writes_the_page(tmp_path):
         write_record(tmp_path / "records" / f"{record['submission']}-{record['seed']}.json", record)
     out = tmp_path / "page.md"
     arguments = ["reproduce", "grid-worlds", str(tmp_path / "records")]
-    result = CliRunner().invoke(cli.app, [*arguments, "--out", str(out)], env={"COLUMNS": "160"})
+    result = CliRunner().invoke(cli.app, [*arguments, "--out", str(out)])
     assert result.exit_code == 0, result.output
     assert out.read_text().startswith("# Grid-worlds: Belief-I2Q and its recurrent baselines")
     result = CliRunner().invoke(cli.app, arguments)

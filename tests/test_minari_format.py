@@ -83,7 +83,7 @@ def test_what_is_there_already_is_not_written_over_and_nothing_is_left_half_writ
 
 def test_the_command_says_how_to_read_what_it_wrote():
     arguments = ["dataset", "oracle-random-v0", "--minari", "test", "--episodes", "2"]
-    result = CliRunner().invoke(cli.app, arguments, catch_exceptions=False, env={"COLUMNS": "200"})
+    result = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert "minari.load_dataset('penumbra/oracle-random-test-v0')" in result.output
     assert minari.load_dataset("penumbra/oracle-random-test-v0").total_episodes == 2

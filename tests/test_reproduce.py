@@ -196,7 +196,7 @@ def folder(tmp_path):
 
 
 def penumbra(*arguments: str):
-    return CliRunner().invoke(cli.app, list(arguments), env={"COLUMNS": "160"})
+    return CliRunner().invoke(cli.app, list(arguments))
 
 
 def test_the_command_prints_table_1_and_writes_it(folder, tmp_path):

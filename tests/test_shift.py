@@ -133,7 +133,7 @@ def test_what_cannot_be_in_a_record_is_refused():
 
 def test_the_command_fills_the_matrix(tmp_path):
     arguments = ["stress", "random", "--only", "informed", "--shift", "--runs", "2", "--folder", str(tmp_path / "out")]
-    result = CliRunner().invoke(cli.app, [*arguments, "--figures", str(tmp_path)], env={"COLUMNS": "200"})
+    result = CliRunner().invoke(cli.app, [*arguments, "--figures", str(tmp_path)])
     assert result.exit_code == 0, result.output
     assert "random on honeycomb-v0: trained at one informed, met by another" in result.output
     assert (tmp_path / "shift-informed.png").exists()

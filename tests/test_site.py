@@ -211,7 +211,7 @@ def test_only_an_earlier_site_is_replaced(tmp_path):
 
 def test_the_command_names_the_page_to_open(tmp_path, monkeypatch):
     monkeypatch.setattr("leaderboard.site.build.Builder.build", lambda self, report: {"index.html": "x"})
-    result = CliRunner().invoke(cli.app, ["site", "--out", str(tmp_path / "site")], env={"COLUMNS": "200"})
+    result = CliRunner().invoke(cli.app, ["site", "--out", str(tmp_path / "site")])
     assert result.exit_code == 0
     assert "index.html: " in result.output
 
