@@ -48,6 +48,7 @@ _TABLES = {
 _ROOFLINE_FACTS = ("kernels", "bytes_per_step", "operations_per_step", "least_bytes", "picks_per_step")
 
 CELLS, GPUS = 10_000, 100
+CROWDED = 0.1  # share of the cores that others may keep busy before rates are said to be too low
 DEATHS_PER_HOUR = 0.01  # of one GPU's node: one in a hundred an hour, far above what clusters report
 
 
@@ -165,7 +166,7 @@ def _describe(machine: Mapping[str, Any]) -> str:
     crowded = machine.get("others")
     busy = (
         f" **Crowded:** other processes kept {crowded:.1f} cores busy meanwhile, so that these rates are too low."
-        if isinstance(crowded, int | float) and crowded > 0.1
+        if isinstance(crowded, int | float) and crowded > CROWDED * machine.get("cores", 1)
         else ""
     )
     return (
