@@ -171,29 +171,43 @@ def _is_listed(record: RunRecord | RuntimeRecord) -> bool:
 
 
 def _remarks(records: Sequence[RunRecord]) -> list[str]:
-    """Say what does not count, and what is missing from a board."""
+    """Say what is missing from a board, and what does not count on it."""
     remarks = []
     for suite in SUITES.values():
         ours = [record for record in records if record.suite == suite.name]
-        if not ours:
-            continue
-        there = {(record.task_id, record.seed) for record in ours if not split_variant(record.submission)[1]}
-        ranked = [task_id for task_id in suite.tasks if spec(task_id).ranked]
-        for task_id in ranked:
-            lacking = [seed for seed in range(suite.runs) if (task_id, seed) not in there]
-            if lacking:
-                seeds = "all seeds" if len(lacking) == suite.runs else f"seed {', '.join(map(str, lacking))}"
-                remarks.append(
-                    f"suite {suite.name!r}: task_id={task_id!r} lacks {seeds}; without them there is no rank"
-                )
-        for record in ours:
-            if isinstance(record, FinishedRun):
-                plain = not split_variant(record.submission)[1]
-                counted = plain and record.task_id in ranked and record.seed < suite.runs
-                beyond = "beyond the suite's tasks or seeds" if plain else "a variant"
-                why = "" if counted else f"does not count in the ranking: {beyond}"
-            else:
-                why = f"failed ({shorten(record.error)}) and counts as a collapse"
-            if why:
-                remarks.append(f"{where(record)}: task_id={record.task_id!r} seed={record.seed} {why}")
+        if ours:
+            remarks += _missing(suite, ours) + _uncounted(suite, ours)
     return remarks
+
+
+def _missing(suite: Suite, records: Sequence[RunRecord]) -> list[str]:
+    seeds: dict[str, set[int]] = {task_id: set() for task_id in suite.tasks if spec(task_id).ranked}
+    for record in records:
+        if record.task_id in seeds and not split_variant(record.submission)[1]:
+            seeds[record.task_id].add(record.seed)
+    absent = [task_id for task_id, there in seeds.items() if not there]
+    more = f" and {len(absent) - 3} more tasks" if len(absent) > 3 else ""
+    missing = [f"no run of {', '.join(absent[:3])}{more}"] if absent else []
+    for task_id, there in seeds.items():
+        lacking = [str(seed) for seed in range(suite.runs) if seed not in there]
+        if there and lacking:
+            missing.append(f"task_id={task_id!r} lacks seed {', '.join(lacking)}")
+    return [f"suite {suite.name!r}: {line}; without them there is no rank" for line in missing]
+
+
+def _uncounted(suite: Suite, records: Sequence[RunRecord]) -> list[str]:
+    groups: dict[tuple[str, str], list[RunRecord]] = {}
+    for record in records:
+        if not isinstance(record, FinishedRun):
+            why = f"failed ({shorten(record.error)}) and counts as a collapse"
+        elif split_variant(record.submission)[1]:
+            why = "does not count in the ranking: a variant"
+        elif record.task_id not in suite.tasks or not spec(record.task_id).ranked or record.seed >= suite.runs:
+            why = "does not count in the ranking: beyond the suite's tasks or seeds"
+        else:
+            continue
+        groups.setdefault((record.task_id, why), []).append(record)
+    return [
+        f"{where(found[0])}: task_id={task_id!r} seed={', '.join(str(record.seed) for record in found)} {why}"
+        for (task_id, why), found in groups.items()
+    ]

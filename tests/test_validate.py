@@ -73,7 +73,7 @@ def test_a_sound_submission_passes_and_is_told_what_it_lacks(tmp_path):
     report = validate(write(tmp_path))
     assert report.errors == []
     assert len(report.records) == 3
-    assert report.warnings == ["suite 'tiny': task_id='gathering-v0' lacks all seeds; without them there is no rank"]
+    assert report.warnings == ["suite 'tiny': no run of gathering-v0; without them there is no rank"]
 
 
 @pytest.mark.parametrize("name", ["planner", "random", "rec-hyst-iql"])
@@ -197,13 +197,14 @@ def test_constant_returns_are_only_remarked_upon(tmp_path):
 def test_perturbed_tasks_failed_runs_and_extra_seeds_are_remarked_upon(tmp_path):
     extra = [
         finished("mine", "oracle-v0:slip=0.1", 0, 0.5),
+        finished("mine", "oracle-v0:slip=0.1", 1, 0.4),
         finished("mine", "oracle-v0", 7, 0.31),
         failed("mine", "gathering-v0", 0),
     ]
     report = validate(write(tmp_path, [*RUNS, *extra]))
     assert report.errors == []
     told = "\n".join(report.warnings)
-    assert "task_id='oracle-v0:slip=0.1' seed=0 does not count" in told
+    assert "task_id='oracle-v0:slip=0.1' seed=0, 1 does not count" in told
     assert "task_id='oracle-v0' seed=7 does not count" in told
     assert "failed ('RuntimeError: it broke') and counts as a collapse" in told
     assert "task_id='gathering-v0' lacks seed 1, 2" in told
