@@ -11,7 +11,7 @@ from pathlib import Path
 from unicodedata import category
 
 from benchmark.harness.submission import MANIFEST, MOST_BYTES, Submission
-from benchmark.harness.suites import SUITES, get_suite
+from benchmark.harness.suites import SUITES, Suite, get_suite
 from benchmark.harness.variant import same, split_variant
 from benchmark.tasks.registry import did_you_mean, make_task, spec, task_ids
 from leaderboard.plausible import implausible
