@@ -53,20 +53,14 @@ _HTML = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True
 
 def terminal(table: Table) -> RenderableType:
     """Return what a rich console prints: the table and, dimmed, its notes."""
-    grid = rich.table.Table(
-        title=table.title,
-        title_justify="left",
-        title_style="bold",
-        box=rich.box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-    )
+    grid = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for name in table.cells:
         left = name in table.words
         grid.add_column(str(name), justify="left" if left else "right", no_wrap=name != "missing")
     for row in table.cells.itertuples(index=False):
         grid.add_row(*(Text(cell) for cell in row))
-    return Group(grid, *(Padding(Text(note, style="dim"), (0, 0, 0, 1)) for note in table.notes), Text())
+    title = Text(table.title, style="bold")  # a table's own title would be broken where a narrow table ends
+    return Group(title, grid, *(Padding(Text(note, style="dim"), (0, 0, 0, 1)) for note in table.notes), Text())
 
 
 def markdown(tables: Sequence[Table], below: bool = False) -> str:

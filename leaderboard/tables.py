@@ -66,9 +66,9 @@ def ranking(runs: pd.DataFrame, board: Board) -> Table:
     if ladders := whole_ladders(runs, board.families):
         _add_robustness(rows, ladders, board)
         notes.append(
-            "robustness: share of its score that a submission keeps over all levels of a stress, averaged over the "
-            "stresses (how many) that it climbed to the end; compare equal sets only, see the tables of `penumbra "
-            "stress`."
+            "kept (of): robustness, the share of its score that a submission keeps over all levels of a stress, "
+            "averaged over the stresses (how many) that it climbed to the end; compare equal sets only, see the tables of "
+            "`penumbra stress`, which have intervals."
         )
     if any(text["belief (prior)"] != cells.NOTHING for _, text in rows):
         notes.append("belief: accuracy on the hidden variables, beside that of a prior that sees nothing.")
@@ -119,7 +119,7 @@ def _add_robustness(rows: Iterable[Row], ladders: Mapping[str, list[Degradation]
         mine = ladders.get(data["submission"], [])
         estimate = robustness(mine, board.seed, board.resamples) if mine else UNKNOWN
         data |= cells.numbers("robustness", estimate) | {"stresses": len(mine)}
-        text["robustness"] = f"{cells.interval(estimate, 2)} ({len(mine)})" if mine else cells.NOTHING
+        text["kept (of)"] = f"{cells.score(estimate.point, 2)} ({len(mine)})" if mine else cells.NOTHING
 
 
 def incomplete(runs: pd.DataFrame, board: Board) -> Table:
