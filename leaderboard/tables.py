@@ -67,8 +67,8 @@ def ranking(runs: pd.DataFrame, board: Board) -> Table:
         _add_robustness(rows, ladders, board)
         notes.append(
             "kept (of): robustness, the share of its score that a submission keeps over all levels of a stress, "
-            "averaged over the stresses (how many) that it climbed to the end; compare equal sets only, see the tables of "
-            "`penumbra stress`, which have intervals."
+            "averaged over the stresses (how many) that it climbed to the end; compare equal sets only. The tables of "
+            "`penumbra stress` have intervals."
         )
     if any(text["belief (prior)"] != cells.NOTHING for _, text in rows):
         notes.append("belief: accuracy on the hidden variables, beside that of a prior that sees nothing.")
