@@ -34,6 +34,11 @@ def export_results(
 
     records = [record for folder in folders or [SUBMISSIONS] for record in read_records(folder)]
     board = make_board(get_suite(suite), records, [SUBMISSIONS])
+    if not folders:  # marl-eval needs whole tables: of what is published, who has every run of the suite
+        there = {(record.submission, record.task_id, record.seed) for record in records if record.suite == suite}
+        wanted = [(task_id, seed) for task_id in board.suite.tasks for seed in range(board.suite.runs)]
+        whole = {name for name, _, _ in there if all((name, *place) in there for place in wanted)}
+        records = [record for record in records if record.submission in whole and record.task_id in board.suite.tasks]
     content = export(records, board.suite, board.references)
     atomic_write(out, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
     tell(f"written: {out}")
