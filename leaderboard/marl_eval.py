@@ -6,7 +6,6 @@ algorithm and run; a run holds ``step_1`` to ``step_k``, each with ``step_count`
 but is no record, and is never ranked among records.
 """
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +19,7 @@ from benchmark.harness.suites import FINAL_MARKS, Suite
 from benchmark.measures.references import Reference, reference
 from benchmark.tasks.registry import did_you_mean, spec
 from leaderboard.board import COLUMNS, Board
+from leaderboard.reading import strict_json
 from leaderboard.record import FinishedRun, RunRecord
 from leaderboard.tables import Table, improvement, ranking, task_table
 
@@ -170,21 +170,10 @@ def _entries(path: Path, where: str, value: Any) -> list[tuple[str, Any]]:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    def constant(name: str) -> None:
-        raise ValueError(f"{name} is not a number that JSON knows")
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for name, value in pairs:
-            if name in found:
-                raise ValueError(f"key {name!r} occurs twice; a run counts once")
-            found[name] = value
-        return found
-
     try:
         if path.stat().st_size > MOST_BYTES:
             raise ValueError(f"more than {MOST_BYTES} bytes")
-        content = json.loads(path.read_bytes(), parse_constant=constant, object_pairs_hook=unique)
+        content = strict_json(path.read_bytes())
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
     except RecursionError:

@@ -62,7 +62,7 @@ def holds_results(file: Path) -> bool:
 def parse(text: str | bytes, source: str, adapter: TypeAdapter[Parsed]) -> Parsed:
     """Check one record of any kind against its model, and its digest; see ``parse_record``."""
     try:
-        raw = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates)
+        raw = strict_json(text)
     except RecursionError:
         raise SubmissionError(f"{source}: is nested too deeply") from None
     except ValueError as error:
@@ -110,6 +110,16 @@ def _texts(file: Path) -> Iterator[tuple[str, bytes]]:
                     yield source, line
     except OSError as error:
         raise SubmissionError(f"{file}: cannot be read: {error.strerror}") from None
+
+
+def strict_json(text: str | bytes) -> Any:
+    """Parse JSON from a stranger: no NaN or infinity, and no key twice in one object.
+
+    Raises:
+        ValueError: if it is not such JSON.
+        RecursionError: if it is nested too deeply.
+    """
+    return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates)
 
 
 def _refuse_constant(name: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leaderboard.commands.run import run
-from leaderboard.commands.terminal import SUBMISSIONS, console, tell
+from leaderboard.commands.terminal import SUBMISSIONS, show, tell
 
 if TYPE_CHECKING:
     from benchmark.harness.ablations import Ablation
@@ -43,7 +43,6 @@ def ablate(
     stand for the usual value. The same command again does only what is missing.
     """
     from benchmark.harness.suites import get_suite
-    from leaderboard import render
     from leaderboard.ablation import ablation_table, sort_runs, sweep_of
     from leaderboard.submission import read_records
 
@@ -63,12 +62,7 @@ def ablate(
     if not found:
         raise ValueError(f"ablate: no ablation has records of two values in suite {suite!r}")
     tables = [ablation_table(swept) for swept in found]
-    for entry in tables:
-        console.print(render.terminal(entry))
-    if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(render.write(tables, out.suffix), encoding="utf-8")
-        tell(f"written: {out}")
+    show(tables, out)
     if figures:
         from leaderboard.ablation_plots import write_ablation_figures
         from leaderboard.figures import make_palette

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from leaderboard.commands.terminal import SUBMISSIONS, console, tell
+from leaderboard.commands.terminal import SUBMISSIONS, show, tell
 
 
 def beliefs(
@@ -34,20 +34,13 @@ def beliefs(
         write_heatmaps(moments.tell(heatmaps, belief, episode, agent), path)
         tell(f"written: {path}")
         return
-    from leaderboard import render
     from leaderboard.beliefs import report, task_beliefs
     from leaderboard.submission import read_records
 
     records = [record for folder in folders or [SUBMISSIONS] for record in read_records(folder)]
     gathered = task_beliefs(records, suite)
     tables = report(gathered)
-    for entry in tables:
-        console.print(render.terminal(entry))
-    if out:
-        text = render.write(tables, out.suffix)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text, encoding="utf-8")
-        tell(f"written: {out}")
+    show(tables, out)
     if figures:
         from leaderboard.belief_plots import write_belief_figures
         from leaderboard.figures import make_palette

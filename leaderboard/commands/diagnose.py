@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from leaderboard.commands.terminal import console, tell
+from leaderboard.commands.terminal import show, tell
 
 
 def diagnose(
@@ -26,21 +26,15 @@ def diagnose(
     rec-hyst-iql:memory=none --tasks TASK`; with `--tasks TASK:reveal=1` the same learner is shown the whole state.
     """
     from benchmark.measures import diagnosis
-    from leaderboard import render
     from leaderboard.diagnosis import gather, probed, sentence, summary
     from leaderboard.submission import read_records
 
     chosen = tasks or diagnosis.diagnosed()
     entries = gather(chosen, read_records(records, variants=True) if records else (), suite)
     tables = [summary(entries), *(probed(task_id, entry) for task_id, entry in entries.items() if tasks)]
-    for entry in tables:
-        console.print(render.terminal(entry))
+    show(tables, out)
     for task_id, entry in entries.items():
         if tasks:
             tell(f"{task_id}: {sentence(task_id, entry)}")
         if freeze:
             diagnosis.freeze(task_id, entry)
-    if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(render.write(tables, out.suffix), encoding="utf-8")
-        tell(f"written: {out}")

@@ -1,14 +1,13 @@
 """``penumbra export`` and ``import``: results in the formats of others."""
 
 import json
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from leaderboard.commands.terminal import SUBMISSIONS, console, tell
+from leaderboard.commands.terminal import SUBMISSIONS, show, tell
 
 
 class Format(StrEnum):
@@ -28,16 +27,14 @@ def export_results(
     """Write records for other tools: marl-eval's JSON, with returns and scores."""
     from benchmark.harness.record import atomic_write
     from benchmark.harness.suites import get_suite
-    from leaderboard.board import make_board
+    from leaderboard.board import complete, frame, make_board
     from leaderboard.marl_eval import export
     from leaderboard.submission import read_records
 
     records = [record for folder in folders or [SUBMISSIONS] for record in read_records(folder)]
     board = make_board(get_suite(suite), records, [SUBMISSIONS])
     if not folders:  # marl-eval needs whole tables: of what is published, who has every run of the suite
-        there = {(record.submission, record.task_id, record.seed) for record in records if record.suite == suite}
-        wanted = [(task_id, seed) for task_id in board.suite.tasks for seed in range(board.suite.runs)]
-        whole = {name for name, _, _ in there if all((name, *place) in there for place in wanted)}
+        whole = complete(frame(records, board), board)
         records = [record for record in records if record.submission in whole and record.task_id in board.suite.tasks]
     content = export(records, board.suite, board.references)
     atomic_write(out, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
@@ -51,12 +48,6 @@ def import_results(
     table: Annotated[str, typer.Option("--format", help="terminal, md, csv, latex or html.")] = "terminal",
 ) -> None:
     """Compare results that others trained and evaluated: our scores and intervals, but no records and no rank."""
-    from leaderboard import render
     from leaderboard.marl_eval import RETURN, read, report
 
-    tables = report(*read(file, metric or RETURN), source=file.name)
-    if table != "terminal":
-        sys.stdout.write(render.write(tables, table))
-        return
-    for entry in tables:
-        console.print(render.terminal(entry))
+    show(report(*read(file, metric or RETURN), source=file.name), style=table)

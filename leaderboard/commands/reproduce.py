@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from leaderboard.commands.terminal import SUBMISSIONS, console, tell
+from leaderboard.commands.terminal import SUBMISSIONS, show, tell
 
 
 def reproduce(
@@ -15,13 +15,12 @@ def reproduce(
     folders: Annotated[
         list[Path] | None, typer.Argument(help="Folders or files of records; default: the published results.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write Markdown here; a page needs it.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write it here; a page needs a .md.")] = None,
     suite: Annotated[str, typer.Option(help="grid-worlds and stress: which suite's records.")] = "laptop",
 ) -> None:
     """Print a paper's results beside our own, with intervals and exact optima. Reads records, trains nothing."""
     from benchmark.harness.suites import get_suite
     from benchmark.tasks.registry import did_you_mean
-    from leaderboard import render
     from leaderboard.grid_worlds_page import write_page as grid_worlds
     from leaderboard.organization_page import tables_of_table_1, write_page
     from leaderboard.stress_page import write_page as stress
@@ -41,10 +40,4 @@ def reproduce(
             written = {"grid-worlds": grid_worlds, "stress": stress}[what](records, get_suite(suite), out)
         tell("written: " + ", ".join(map(str, written)))
         return
-    tables = tables_of_table_1(records)
-    for table in tables:
-        console.print(render.terminal(table))
-    if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(render.markdown(tables), encoding="utf-8")
-        tell(f"written: {out}")
+    show(tables_of_table_1(records), out)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from leaderboard.commands.run import run
-from leaderboard.commands.terminal import SUBMISSIONS, console, tell
+from leaderboard.commands.terminal import SUBMISSIONS, show, tell
 
 
 def stress(
@@ -32,7 +32,6 @@ def stress(
     the mildest level.
     """
     from benchmark.harness.stress import get_stresses, shifts, task_ids
-    from leaderboard import render
     from leaderboard.robustness import degradations
     from leaderboard.shift import shift_table, shifted_runs
     from leaderboard.stress_tables import report
@@ -54,12 +53,7 @@ def stress(
         raise ValueError(f"stress: no submission has records of two levels of a stress in suite {suite!r}")
     shifted = shifted_runs(records, suite, stresses)
     tables = [*report(found), *map(shift_table, shifted)]
-    for entry in tables:
-        console.print(render.terminal(entry))
-    if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(render.write(tables, out.suffix), encoding="utf-8")
-        tell(f"written: {out}")
+    show(tables, out)
     if figures:
         from leaderboard.figures import make_palette
         from leaderboard.publish import published_names

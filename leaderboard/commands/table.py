@@ -1,12 +1,11 @@
 """``penumbra table`` and ``submit``: compare records, and hand them in."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from leaderboard.commands.terminal import SUBMISSIONS, console, tell
+from leaderboard.commands.terminal import SUBMISSIONS, show, tell
 
 
 def table(
@@ -22,7 +21,6 @@ def table(
 ) -> None:
     """Rank submissions: scores with intervals, per family and per task, and who beats whom."""
     from benchmark.harness.suites import get_suite
-    from leaderboard import render
     from leaderboard.board import frame, make_board
     from leaderboard.report import report
     from leaderboard.runtime import read_both
@@ -31,17 +29,7 @@ def table(
     board = make_board(get_suite(suite), records, [SUBMISSIONS], timings)
     board = board.of_family(family) if family else board
     tables = report(frame(records, board), board)[: 1 if brief else None]
-    if out:
-        text = render.write(tables, out.suffix)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text, encoding="utf-8")
-    if style == "terminal":
-        for entry in tables:
-            console.print(render.terminal(entry))
-    else:
-        sys.stdout.write(render.write(tables, style))
-    if out:
-        tell(f"written: {out}")
+    show(tables, out, style)
 
 
 def submit(
