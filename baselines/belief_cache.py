@@ -123,6 +123,8 @@ def _repeat(episodes: Episodes, runs: int) -> Episodes:
 def cache_path(task_id: str, config: Pretraining, validation: Episodes, episodes: int | None = None) -> Path:
     """Return where a shared model is kept: named by everything that its weights depend on.
 
+    What observations hold follows from the task's id, perturbations included.
+
     Args:
         task_id: whose dataset.
         config: how it is trained.
@@ -134,7 +136,7 @@ def cache_path(task_id: str, config: Pretraining, validation: Episodes, episodes
     summary = hashlib.sha256(f"{FORMAT} {json.dumps(asdict(config), sort_keys=True)}{part}".encode())
     for values in (validation.keys, validation.actions.to(torch.uint8), validation.hidden.to(torch.int16)):
         summary.update(values.cpu().numpy().tobytes())
-    return cache_folder() / "beliefs" / f"{task_id.partition(':')[0]}-{summary.hexdigest()[:16]}.npz"
+    return cache_folder() / "beliefs" / f"{task_id}-{summary.hexdigest()[:16]}.npz"
 
 
 def store(path: Path, trained: Pretrained) -> None:

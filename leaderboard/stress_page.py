@@ -20,6 +20,7 @@ from leaderboard.robustness import Comparison, Degradation, compare, degradation
 from leaderboard.shift import Shifted, shift_table, shifted_runs
 from leaderboard.stress_plots import shift_figure, stress_figure
 from leaderboard.stress_tables import comparison_table, report
+from leaderboard.stressed_beliefs import Stressed, stressed_beliefs, stressed_figure, stressed_table
 from leaderboard.tables import Row, Table, table_of
 
 # The seed paper's open question: does what assumes determinism degrade faster than what assumes nothing of the kind?
@@ -33,9 +34,10 @@ _INTRODUCTION = """\
 Written by `penumbra reproduce stress --suite {suite} --out {name}` from run records of the {suite} suite; no number
 here is typed in. A section is there where there are records for it; what is missing stands at the end.
 
-Under a *stress* a task gets harder level by level. Everybody is trained and evaluated at every level, against that
-level's own references, so a falling curve is about the algorithm and not about the harder world; where only sight is
-lost, references are those of clear sight. Formulas are in [metrics.md](metrics.md).
+Under a *stress* a task gets harder level by level. Everybody is trained and evaluated at every level, and a belief is
+learned from that level's own offline data. Scores are against that level's own references, so a falling curve is about
+the algorithm and not about the harder world; where only sight is lost, references are those of clear sight. Formulas
+are in [metrics.md](metrics.md).
 """
 
 
@@ -55,7 +57,15 @@ def write_page(records: Iterable[RunRecord], suite: Suite, path: Path) -> list[P
     names = {record.submission for record in records} | {entry.ablation.submission for entry in swept}
     palette = colours(order(names, published_names(SUBMISSIONS)))
     parts: list[Part] = [_INTRODUCTION.format(suite=suite.name, name=path.as_posix())]
-    for section in (_question(found), _curves(found, palette), _shifts(shifted), _ablations(swept, palette)):
+    believed = stressed_beliefs(records, suite.name, STRESSES)
+    sections = (
+        _question(found),
+        _curves(found, palette),
+        _beliefs(believed, palette),
+        _shifts(shifted),
+        _ablations(swept, palette),
+    )
+    for section in sections:
         parts += section
     parts.append(missing(runs))
     return write(path, parts)
@@ -101,6 +111,16 @@ def _curves(found: Sequence[Degradation], palette: Mapping[str, Colour]) -> Iter
         yield f"## Under {name}\n"
         yield Drawing(f"stress-{name}", words, partial(stress_figure, mine, palette))
         yield from report(mine)
+
+
+def _beliefs(found: Sequence[Stressed], palette: Mapping[str, Colour]) -> Iterator[Part]:
+    if found:
+        yield "## Beliefs under stress\n"
+    for name in dict.fromkeys(entry.stress.name for entry in found):
+        mine = [entry for entry in found if entry.stress.name == name]
+        words = f"Negative log-likelihood of beliefs against {name}, between the prior's and the exact posterior's"
+        yield Drawing(f"stress-beliefs-{name}", words, partial(stressed_figure, mine, palette))
+        yield from map(stressed_table, mine)
 
 
 def _shifts(found: Sequence[Shifted]) -> Iterator[Part]:

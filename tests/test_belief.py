@@ -22,6 +22,7 @@ from benchmark.tasks.escape_room import EscapeRoom
 from benchmark.tasks.gathering import Gathering
 from benchmark.tasks.honeycomb import HoneyComb
 from benchmark.tasks.oracle import BOXES, Oracle
+from benchmark.tasks.perturb import Dropout, Noise, Slip, Sticky
 from benchmark.tasks.streams import bits, episode_keys, policy_keys
 from benchmark.tasks.task import HiddenVariable, Task
 
@@ -321,7 +322,7 @@ def test_the_cache_tells_configurations_and_data_apart():
         cache_path("oracle-v0", QUICK, data, 100),
     }
     assert len(paths) == 6
-    assert cache_path("oracle-v0:slip=0.1", QUICK, data) in paths
+    assert cache_path("oracle-v0:slip=0.1", QUICK, data) not in paths  # another world, even if it looks the same
     assert cache_path("oracle-v0", replace(QUICK, form=BeliefForm(samples=9)), data) in paths
 
 
@@ -341,11 +342,32 @@ def evidence_of(task: Task, exact: bool, count: int = 200) -> Evidence:
 
 @pytest.mark.parametrize(
     "task",
-    [Oracle(random_start=True), Oracle(True, 1.0), EscapeRoom(random_start=True), HoneyComb(team_size=3)],
+    [
+        Oracle(random_start=True),
+        Oracle(True, 1.0),
+        Oracle(True, hint_probability=0.0),
+        Slip(Sticky(Oracle(True), 0.3), 0.3),
+        EscapeRoom(random_start=True),
+        HoneyComb(team_size=3),
+    ],
 )
 def test_the_exact_posterior_passes_the_gate_and_the_prior_does_not(task: Task):
     assert all(check.passed for check in gate(task, evidence_of(task, exact=True)))
     assert not all(check.passed for check in gate(task, evidence_of(task, exact=False)))
+
+
+def test_the_gate_asks_only_what_the_world_can_tell():
+    assert "oracle_accuracy_after" not in [
+        c.name for c in gate(Oracle(hint_probability=0.0), evidence_of(Oracle(True, 0.0, 0.0), exact=True))
+    ]
+    nobody = HoneyComb(team_size=3, informed=0)
+    assert [check.name for check in gate(nobody, evidence_of(nobody, exact=True))] == [
+        "honeycomb_mean_error",
+        "honeycomb_variance_error",
+    ]
+    for hazy in (Noise(Oracle(), 0.1), Slip(Dropout(Oracle(), 0.1), 0.1)):
+        (check,) = gate(hazy, evidence_of(Oracle(True), exact=True))
+        assert check.name == "belief_nll"
 
 
 def test_the_oracles_gate_names_what_fails():

@@ -14,7 +14,7 @@ from benchmark.tasks.gathering import Gathering
 from benchmark.tasks.honeycomb import GOALS, HoneyComb
 from benchmark.tasks.oracle import BOXES, SPENT, UNTOUCHED, Oracle, OracleState
 from benchmark.tasks.organization import Organization
-from benchmark.tasks.perturb import Slip, Transform
+from benchmark.tasks.perturb import Slip, Sticky, Transform
 from benchmark.tasks.registry import random_start
 from benchmark.tasks.streams import episode_keys
 from benchmark.tasks.task import take
@@ -188,7 +188,17 @@ def test_who_stands_on_the_exit_column_and_goes_on_has_not_found_everything():
 
 
 @pytest.mark.parametrize(
-    "task", [Oracle(), EscapeRoom(), HoneyComb(3), Slip(EscapeRoom(), 0.2), Slip(Oracle(), 0.2)], ids=repr
+    "task",
+    [
+        Oracle(),
+        EscapeRoom(),
+        HoneyComb(3),
+        Slip(EscapeRoom(), 0.2),
+        Slip(Oracle(), 0.2),
+        Sticky(Oracle(hint_probability=0.5), 0.3),
+        Sticky(HoneyComb(3), 0.3),
+    ],
+    ids=repr,
 )
 def test_the_posterior_is_as_uncertain_as_it_is_wrong(task):
     """Over random episodes the mean negative log-likelihood of the truth is the mean entropy."""
@@ -242,8 +252,10 @@ class Blind(Transform):
 
 
 def test_what_no_filter_knows_is_said():
-    with pytest.raises(ValueError, match="no exact filter is known under Blind; allowed: Slip"):
+    with pytest.raises(ValueError, match="no exact filter is known under Blind; allowed: Slip, Sticky"):
         exact_posterior(Blind(Gathering()))
+    with pytest.raises(ValueError, match="known for EscapeRoom under Sticky; allowed: Oracle, HoneyComb"):
+        exact_posterior(Sticky(EscapeRoom(), 0.1))
     with pytest.raises(ValueError, match="no exact filter is known for Organization; allowed: Oracle, Gathering"):
         exact_posterior(Organization(team_size=9, topology="full"))
 

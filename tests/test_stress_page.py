@@ -11,12 +11,14 @@ from typer.testing import CliRunner
 from benchmark.harness.record import write_record
 from benchmark.harness.stress import get_stresses
 from benchmark.harness.suites import FINAL_MARKS, SUITES
+from benchmark.measures.posteriors import posterior_scores
 from benchmark.measures.references import reference
 from leaderboard import cli
 from leaderboard.ablation import sort_runs
 from leaderboard.board import frame, make_board
 from leaderboard.commands.terminal import SUBMISSIONS
 from leaderboard.stress_page import missing, write_page
+from leaderboard.stressed_beliefs import stressed_beliefs, stressed_figure, stressed_table
 from leaderboard.submission import parse_record
 from leaderboard.tables import ranking
 
@@ -68,6 +70,7 @@ def test_the_page_is_the_same_twice_and_answers_the_question(tmp_path):
     assert [path.name for path in written] == [
         "page.md",
         "page-stress-slip.png",
+        "page-stress-beliefs-slip.png",
         "page-shift-slip.png",
         "page-ablation-belief-i2q-samples.png",
     ]
@@ -120,3 +123,33 @@ def test_the_command_writes_the_page(tmp_path):
     result = CliRunner().invoke(cli.app, ["reproduce", "stress", str(tmp_path / "records"), "--out", str(out)])
     assert result.exit_code == 0, result.output
     assert out.read_text().startswith("# Stress and ablations")
+
+
+def test_beliefs_under_stress_lie_between_that_worlds_prior_and_posterior():
+    records = [parse_record(json.dumps(entry)) for entry in everything()]
+    (found,) = stressed_beliefs(records, SUITE.name, (SLIP,))
+    assert found.submission == "belief-i2q"
+    assert [level for level, _ in found.levels] == [level for level, _ in SLIP.levels]
+    rows = stressed_table(found).data.to_dict("records")
+    for row, (_, task_id) in zip(rows, SLIP.levels, strict=True):
+        ends = posterior_scores(task_id)
+        assert ends
+        prior, posterior = ends["prior"]["nll"], ends["posterior"]["nll"]
+        assert (row["nll_prior"], row["nll_exact posterior"], row["runs"]) == (prior, posterior, 6)
+        assert row["score"] == pytest.approx((prior - 0.5) / (prior - posterior))
+    assert stressed_beliefs(records, "full", (SLIP,)) == []
+    assert stressed_beliefs(records, SUITE.name, get_stresses(("slip",), ("gathering",))) == []
+
+
+def test_where_no_filter_is_known_the_posterior_is_left_out():
+    (noise,) = get_stresses(("noise",), ("oracle",))
+    records = [
+        parse_record(json.dumps(raw("belief-i2q", task, 0, 0.5, beliefs=0.5)))
+        for _, task in noise.levels[1:]  # the mildest is the task itself, whose posterior is known
+    ]
+    (found,) = stressed_beliefs(records, SUITE.name, (noise,))
+    table = stressed_table(found)
+    assert table.data["score"].isna().all()
+    assert table.data["nll_prior"].tolist() == [1.1] * 3  # what came with the records
+    drawn = stressed_figure([found], {"belief-i2q": "#336699"}).axes[0]
+    assert [line.get_label() for line in drawn.lines] == ["prior", "belief-i2q"]

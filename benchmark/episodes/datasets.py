@@ -79,13 +79,12 @@ _GRID_WORLD, _ORGANIZATION = (20_000, 2000, 2000), (2000, 1000, 1000)
 def dataset_for(task_id: str) -> str | None:
     """Return the id of a task's standard dataset, or None if it has none.
 
-    Perturbed tasks share the dataset of the unperturbed one, but for what changes what there is to be seen.
+    A perturbed task has one of its own: whoever learns from it learns what the perturbed world looks like.
     """
     name, _, changes = task_id.partition(":")
-    seen = [part for part in changes.split(",") if part.partition("=")[0] in ("view", "reveal")]
     if spec(name).family not in ("oracle", "gathering", "escape-room", "honeycomb", "organization"):
         return None
-    return re.sub(r"-(v\d+)$", r"-random-\1", name) + ":" * bool(seen) + ",".join(seen)
+    return re.sub(r"-(v\d+)$", r"-random-\1", name) + ":" * bool(changes) + changes
 
 
 @lru_cache(maxsize=256)

@@ -10,11 +10,14 @@ from importlib import import_module
 
 from benchmark.episodes.policy import RandomPolicy
 from benchmark.measures.posterior.filtering import Believing
-from benchmark.tasks.perturb import Slip, Transform
+from benchmark.tasks.perturb import Slip, Sticky, Transform
 from benchmark.tasks.task import Task
 
 # Each family of tasks has a module of its own, whose ``posterior(task, slip)`` makes its filter.
 FAMILIES = {"Oracle": "oracle", "Gathering": "gathering", "EscapeRoom": "escape_room", "HoneyComb": "honeycomb"}
+
+# What makes agents move says nothing in these: whatever an agent is shown, it is shown wherever it came from.
+MOVES_SAY_NOTHING = ("Oracle", "HoneyComb")
 
 
 def exact_posterior(task: Task) -> Believing:
@@ -27,16 +30,26 @@ def exact_posterior(task: Task) -> Believing:
     Raises:
         ValueError: if no exact filter is known for the task, or for its perturbation.
     """
-    inner, slip = task, 0.0
+    inner, slip, sticky = task, 0.0, False
     while isinstance(inner, Transform):
-        if not isinstance(inner, Slip):
-            raise ValueError(f"exact_posterior: no exact filter is known under {type(inner).__name__}; allowed: Slip")
-        # A slipped action is uniform, so that slips of slips are slips.
-        inner, slip = inner.task, 1.0 - (1.0 - slip) * (1.0 - inner.probability)
+        if isinstance(inner, Slip):  # a slipped action is uniform, so that slips of slips are slips
+            slip = 1.0 - (1.0 - slip) * (1.0 - inner.probability)
+        elif isinstance(inner, Sticky):
+            sticky = True
+        else:
+            raise ValueError(
+                f"exact_posterior: no exact filter is known under {type(inner).__name__}; allowed: Slip, Sticky"
+            )
+        inner = inner.task
     family = FAMILIES.get(type(inner).__name__)
     if family is None:
         raise ValueError(
             f"exact_posterior: no exact filter is known for {type(inner).__name__}; allowed: {', '.join(FAMILIES)}"
+        )
+    if sticky and type(inner).__name__ not in MOVES_SAY_NOTHING:
+        raise ValueError(
+            f"exact_posterior: no exact filter is known for {type(inner).__name__} under Sticky; "
+            f"allowed: {', '.join(MOVES_SAY_NOTHING)}"
         )
     filtering = import_module(f"{__name__}.{family}").posterior(inner, slip)
     return Believing(RandomPolicy(task.agents, len(task.action_names)), filtering)

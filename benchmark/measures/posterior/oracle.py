@@ -12,7 +12,7 @@ from benchmark.tasks.task import one_hot
 
 
 def posterior(task: Oracle, slip: float) -> "OraclePosterior":
-    """Return the exact filter; it is the same under slip, since positions are seen."""
+    """Return the exact filter; it is the same under slip and sticky actions, since positions are seen."""
     return OraclePosterior(task)
 
 
@@ -20,7 +20,7 @@ class Knowledge(NamedTuple):
     """What each agent knows."""
 
     possible: Tensor  # bool [B, N, boxes]: which boxes may be right
-    heard: Tensor  # bool [B, N]: whether the oracle has been visited
+    visited: Tensor  # bool [B, N]: whether the oracle has been visited
     step: int
 
 
@@ -33,7 +33,8 @@ class OraclePosterior(Posterior):
     def __init__(self, task: Oracle) -> None:
         super().__init__(task)
         self.layout = task.observation_layout.slices
-        self.in_box = regions(task.board)[: len(BOXES)]
+        places = regions(task.board)
+        self.in_box, self.in_oracle = places[: len(BOXES)], places[len(BOXES) :].any(0)
         self.boxes = torch.tensor(BOXES)
 
     def prior(self, keys: Tensor) -> Knowledge:
@@ -51,19 +52,19 @@ class OraclePosterior(Posterior):
         device = observations.device
         hint = (observations[..., None, self.layout["hint"]] * (SIZE - 1)).round().to(torch.int64)
         hinted = (hint == self.boxes.to(device)).all(-1)  # [B, N, boxes]
-        heard = hinted.any(-1)
-        possible = evidence.possible
-        if evidence.step > 0:  # Who starts in a box's region has not opened it yet.
-            tried = self.in_box.to(device)[:, self.positions(observations)].any(-1).permute(1, 2, 0)
-            possible = possible & ~tried
-        possible = torch.where(heard[..., None], hinted, possible)
+        possible, visited = evidence.possible, evidence.visited | hinted.any(-1)
+        if evidence.step > 0:  # Who starts in a place's region has not visited it yet.
+            cells = self.positions(observations)
+            possible = possible & ~self.in_box.to(device)[:, cells].any(-1).permute(1, 2, 0)
+            visited = visited | self.in_oracle.to(device)[cells].any(-1)  # whether it spoke or not
+        possible = torch.where(hinted.any(-1, keepdim=True), hinted, possible)
         # No box is left where the episode has just ended; nobody acts on that.
         possible = torch.where(possible.any(-1, keepdim=True), possible, evidence.possible)
-        return Knowledge(possible, evidence.heard | heard, evidence.step + 1)
+        return Knowledge(possible, visited, evidence.step + 1)
 
     def marginals(self, evidence: Knowledge) -> tuple[Tensor, Tensor]:
         """Return the posterior of the box, and of the oracle's having been visited."""
-        return log_normalised(evidence.possible.double()), one_hot(evidence.heard.to(torch.int64), 2).log()
+        return log_normalised(evidence.possible.double()), one_hot(evidence.visited.to(torch.int64), 2).log()
 
 
 def regions(board: Board) -> Tensor:
