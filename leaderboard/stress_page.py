@@ -8,7 +8,7 @@ from benchmark.harness.ablations import ABLATIONS
 from benchmark.harness.stress import STRESSES, Stress
 from benchmark.harness.submission import Submission, find_submission
 from benchmark.harness.suites import Suite
-from leaderboard import cells
+from leaderboard import belief_shift, cells
 from leaderboard.ablation import Runs, Swept, ablation_table, sort_runs, spoken, sweep_of
 from leaderboard.ablation_plots import ablation_figure
 from leaderboard.commands.terminal import SUBMISSIONS
@@ -61,7 +61,7 @@ def write_page(records: Iterable[RunRecord], suite: Suite, path: Path) -> list[P
     sections = (
         _question(found),
         _curves(found, palette),
-        _beliefs(believed, palette),
+        _beliefs(believed, belief_shift.read(path.with_name(f"{path.stem}-belief-shift.json")), palette),
         _shifts(shifted),
         _ablations(swept, palette),
     )
@@ -113,14 +113,17 @@ def _curves(found: Sequence[Degradation], palette: Mapping[str, Colour]) -> Iter
         yield from report(mine)
 
 
-def _beliefs(found: Sequence[Stressed], palette: Mapping[str, Colour]) -> Iterator[Part]:
-    if found:
+def _beliefs(
+    found: Sequence[Stressed], shifts: Sequence[belief_shift.Shift], palette: Mapping[str, Colour]
+) -> Iterator[Part]:
+    if found or shifts:
         yield "## Beliefs under stress\n"
     for name in dict.fromkeys(entry.stress.name for entry in found):
         mine = [entry for entry in found if entry.stress.name == name]
         words = f"Negative log-likelihood of beliefs against {name}, between the prior's and the exact posterior's"
         yield Drawing(f"stress-beliefs-{name}", words, partial(stressed_figure, mine, palette))
         yield from map(stressed_table, mine)
+    yield from belief_shift.shift_tables(shifts)
 
 
 def _shifts(found: Sequence[Shifted]) -> Iterator[Part]:
