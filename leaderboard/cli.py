@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    Console(stderr=True).print("[red]error:[/red]", Text(message), highlight=False)
+    Console(stderr=True).print("[red]error:[/red]", Text(message), highlight=False, soft_wrap=True)
     sys.exit(2)
 
 

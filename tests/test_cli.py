@@ -37,11 +37,17 @@ def test_run_then_table_then_submit(tmp_path):
     folder, out = faulty.write(tmp_path, "mine"), tmp_path / "out"
     arguments = ["--tasks", "honeycomb-v0", "--runs", "2", "--out", str(out), "--device", "cpu"]
     first = penumbra("run", "random", str(folder), *arguments)
-    assert first.count("2 run(s), mean final return") == 2
+    assert first.count("2 runs, mean final return") == 2
     again = penumbra("run", "random", str(folder), *arguments)
     assert again.count("all 2 runs are there") == 2
     table = penumbra("table", str(out), "--format", "md")
     assert "honeycomb" in table
+    assert "planner" not in table
+    beside = penumbra("table", str(out), "--published", "--format", "md")
+    (alone,) = (line for line in table.splitlines() if "honeycomb-v0" in line and "random" in line)
+    assert alone.split("|")[-2].strip() == "2"  # under the same name the own two runs count, not the published five
+    assert alone.split("|")[3:] in [line.split("|")[3:] for line in beside.splitlines()]
+    assert "planner" in beside
     with (folder / "submission.toml").open("r+") as file:
         text = file.read()
         file.seek(0)

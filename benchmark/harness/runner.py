@@ -154,7 +154,8 @@ def _train_or_fail(
         return
     mean = sum(record["final_return"] for record in records) / len(records)
     seconds = records[0]["seconds"]["training"]
-    report(f"{name}: {len(records)} run(s), mean final return {mean:.3f}, {seconds:.1f} s of training")
+    runs = f"{len(records)} runs, mean" if len(records) > 1 else f"seed {seeds[0]},"
+    report(f"{name}: {runs} final return {mean:.3f}, {seconds:.1f} s of training")
     yield from records
 
 

@@ -18,6 +18,9 @@ def table(
     style: Annotated[str, typer.Option("--format", help="terminal, md, csv, latex or html.")] = "terminal",
     out: Annotated[Path | None, typer.Option(help="Also write the report here (.md, .csv, .tex, .html).")] = None,
     brief: Annotated[bool, typer.Option("--brief", help="Only the ranking.")] = False,
+    published: Annotated[
+        bool, typer.Option("--published", help="Beside the published results, but for those under the same names.")
+    ] = False,
 ) -> None:
     """Rank submissions: scores with intervals, per family and per task, and who beats whom."""
     from benchmark.harness.suites import get_suite
@@ -26,6 +29,11 @@ def table(
     from leaderboard.runtime import read_both
 
     records, timings = read_both(folders or [SUBMISSIONS], variants=bool(folders))
+    if folders and published:
+        others, clocked = read_both([SUBMISSIONS])
+        own = {record.submission for record in records}
+        records += [record for record in others if record.submission not in own]
+        timings += [timing for timing in clocked if timing.submission not in own]
     board = make_board(get_suite(suite), records, [SUBMISSIONS], timings)
     board = board.of_family(family) if family else board
     tables = report(frame(records, board), board)[: 1 if brief else None]
