@@ -10,7 +10,7 @@ NOTHING = "n/a"
 
 def score(value: float, digits: int = 3) -> str:
     """Write ``0.812``."""
-    return NOTHING if math.isnan(value) else f"{value:.{digits}f}"
+    return NOTHING if math.isnan(value) else f"{value:z.{digits}f}"
 
 
 def interval(estimate: Estimate, digits: int = 3) -> str:

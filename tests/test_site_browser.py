@@ -190,6 +190,26 @@ def test_no_page_scrolls_sideways_on_a_phone(visit, site):
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
 
 
+# Beside every bar the longest score that there can be.
+LONGEST = "document.querySelectorAll('.bar').forEach(bar => bar.nextSibling.textContent = '-0.308 [-0.319, -0.299]')"
+# Table cells whose content is drawn beyond their edges.
+CROWDED = """[...document.querySelectorAll('td')].filter(cell => {
+    const range = document.createRange();
+    range.selectNodeContents(cell);
+    const inner = range.getBoundingClientRect(), outer = cell.getBoundingClientRect();
+    return inner.width > 0 && (inner.right > outer.right + 1 || inner.left < outer.left - 1);
+}).map(cell => cell.textContent.trim())"""
+
+
+@pytest.mark.parametrize("size", [PHONE, {"width": 1000, "height": 900}], ids=["phone", "desk"])
+def test_no_number_runs_into_the_next(visit, site, size):
+    page_of = visit(viewport=size)
+    for path in sorted(site.rglob("*.html")):
+        page = page_of.open(str(path.relative_to(site)))
+        page.evaluate(LONGEST)
+        assert page.evaluate(CROWDED) == [], path
+
+
 def test_a_wide_table_scrolls_in_its_frame_and_keeps_its_names_in_sight(visit):
     page = visit(viewport=PHONE).open("index.html")
     frame = page.locator('.board[data-family="all"] .scroll')
