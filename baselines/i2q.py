@@ -203,9 +203,6 @@ class I2Q:
 class BeliefI2Q(I2Q):
     """Belief-I2Q: ``x = [o, b]``.
 
-    A frozen belief needs no history to be replayed: an update takes 16 steps of each episode, as many steps in all as
-    the recurrent learners' but in four times as many updates, whose targets lean less on what explorers did next.
-
     Attributes:
         belief: learned on the offline dataset before, the exact posterior, or none at all.
         samples: m, decodings of a learned belief that are averaged.
@@ -215,9 +212,6 @@ class BeliefI2Q(I2Q):
         belief_updates: at most so many gradient updates of it.
     """
 
-    trace: float = 0.5
-    updates_per_episode: float = 8.0
-    window: int = 16
     belief: Literal["learned", "exact", "none"] = "learned"
     samples: int = 2
     beta: float = 8.0

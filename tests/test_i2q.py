@@ -304,7 +304,7 @@ def test_memory_cannot_start_in_the_middle():
 
 def test_windows_are_cut_for_learners_without_memory():
     setting, _ = train(replace(MEMORYLESS, window=2), Recall(), (0,), 20)
-    assert setting.updates == 20 * 8
+    assert setting.updates == 40
 
 
 def test_a_learned_belief_is_asked_for_as_configured(monkeypatch):
