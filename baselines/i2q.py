@@ -22,7 +22,6 @@ from torch import Tensor
 from baselines.belief import BeliefForm
 from baselines.belief_cache import prepare_belief
 from baselines.exact_belief import ExactBelief
-from baselines.hysteretic_iql import return_unit
 from baselines.i2q_networks import Networks, foreseen, report, start_value
 from baselines.i2q_rules import States, by_expectile, by_forward_model
 from baselines.losses import chosen, masked_mean, regression_loss
@@ -31,6 +30,7 @@ from baselines.pretraining import Pretraining
 from baselines.recurrent import scaling
 from baselines.replay import Replay, Sequences
 from baselines.summaries import Belief, BeliefHistory, BeliefPolicy, GRUHistory, ObservationHistory, ValuePolicy
+from baselines.value_learner import ValueLearner, return_unit
 from benchmark.episodes.policy import Policy
 from benchmark.episodes.rollout import Episodes
 from benchmark.harness.protocol import Setting, per_run
@@ -66,10 +66,11 @@ class Parts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class I2Q:
-    """What both learners share. Hyper-parameters that are not listed mean what they mean in ``RecHystIQL``.
+class I2Q(ValueLearner):
+    """What both learners share. Hyper-parameters that are not listed are those of ``ValueLearner``.
 
     Attributes:
+        target_rate: share by which the target network follows at each update.
         window: steps that a batch takes of each episode, from any step on; 0 takes whole episodes.
         input_scale: as there; 0 leaves inputs as they are.
         optimism: lambda, how much ``f`` prefers what is worth more, in units of the mean ``|Qss|`` of the batch.
@@ -84,23 +85,8 @@ class I2Q:
         preset: ``"as-released"`` puts ``AS_RELEASED`` in the place of whatever is set.
     """
 
-    gamma: float = 0.97
-    trace: float = 0.8
-    learning_rate: float = 1e-3
-    learning_rate_end: float = 1e-4
     target_rate: float = 0.05
-    gradient_limit: float = 10.0
-    epsilon: float = 0.6
-    epsilon_end: float = 0.0
-    exploration_share: float = 0.7
-    persistence: float = 0.7
-    collect: int = 20
-    updates_per_episode: float = 2.0
-    batch: int = 8
     window: int = 0
-    capacity: int = 5000
-    width: int = 128
-    input_scale: float = 2.0
     optimism: float = 0.1
     foresees: str = "compact"
     form: Literal["forward", "expectile"] = "expectile"
@@ -155,15 +141,6 @@ class I2Q:
                 setting.count_updates(1)
             report(setting, facts | {"start_value": start_value(online, stored) * unit[..., 0, 0]})
             yield greedy
-
-    def epsilon_at(self, progress: float) -> float:
-        """Return the share of exploratory steps when a share ``progress`` of the budget is used."""
-        fallen = min(1.0, progress / self.exploration_share)
-        return self.epsilon + (self.epsilon_end - self.epsilon) * fallen
-
-    def learning_rate_at(self, progress: float) -> float:
-        """Return the learning rate when a share ``progress`` of the budget is used."""
-        return self.learning_rate + (self.learning_rate_end - self.learning_rate) * progress
 
     def loss(self, online: Networks, target: Networks, batch: Sequences) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the sum of each network's losses, ``[R, N]``, and what there is to say about them, ``[R, N]`` each.

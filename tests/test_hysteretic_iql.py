@@ -7,9 +7,10 @@ import pytest
 import torch
 from recall import Recall
 
-from baselines.hysteretic_iql import NETWORKS, RecHystIQL, return_unit
+from baselines.hysteretic_iql import NETWORKS, RecHystIQL
 from baselines.recurrent import RecurrentPolicy, RecurrentQ
 from baselines.replay import Sequences
+from baselines.value_learner import return_unit
 from benchmark.episodes.policy import RandomPolicy
 from benchmark.episodes.rollout import Episodes, rollout
 from benchmark.harness.protocol import Setting
