@@ -125,7 +125,8 @@ def main() -> None:
     for stress in get_stresses(tuple(chosen.only), (chosen.family,)):
         facts = ladder(stress)
         lacking = [f"{level:g}" for level in facts["levels"] if f"{level:g}" not in facts["learned"]]
-        print(f"{stress.name} of {stress.task_id}: no learned belief at {', '.join(lacking) or 'no level'}", flush=True)
+        told = f"no learned belief at {', '.join(lacking)}" if lacking else "a learned belief at every level"
+        print(f"{stress.name} of {stress.task_id}: {told}", flush=True)
         found[f"{stress.name} of {stress.task_id}"] = facts
     lines = ",\n".join(f'"{name}": {json.dumps(found[name])}' for name in sorted(found))
     atomic_write(chosen.out, f"{{\n{lines}\n}}\n".encode())

@@ -58,6 +58,19 @@ def shift_tables(shifts: Sequence[Shift]) -> list[Table]:
     return [_table(shift) for shift in shifts]
 
 
+def sentence(shift: Shift) -> str:
+    """Say what becomes of the mildest world's belief in the hardest, beside the one that was learned there."""
+    mildest, hardest = (shift.rows.get(f"learned at {level:g}") for level in (shift.levels[0], shift.levels[-1]))
+    met, own = (row and row[-1] for row in (mildest, hardest))
+    if not met or not own:
+        return f"- {shift.name}: not measured at both ends.\n"
+    return (
+        f"- {shift.name}: met at {shift.levels[-1]:g}, the belief learned at {shift.levels[0]:g} has a negative "
+        f"log-likelihood of {met['nll']:.2f} nats and a calibration error of {met['ece']:.2f}; the one learned there "
+        f"has {own['nll']:.2f} and {own['ece']:.2f}.\n"
+    )
+
+
 def _table(shift: Shift) -> Table:
     rows: list[Row] = []
     for name, scores in shift.rows.items():

@@ -123,6 +123,7 @@ def _beliefs(
         words = f"Negative log-likelihood of beliefs against {name}, between the prior's and the exact posterior's"
         yield Drawing(f"stress-beliefs-{name}", words, partial(stressed_figure, mine, palette))
         yield from map(stressed_table, mine)
+    yield from map(belief_shift.sentence, shifts)
     yield from belief_shift.shift_tables(shifts)
 
 

@@ -13,7 +13,7 @@ from benchmark.episodes.rollout import rollout
 from benchmark.harness.stress import get_stresses
 from benchmark.tasks.oracle import Oracle
 from benchmark.tasks.streams import episode_keys, policy_keys
-from leaderboard.belief_shift import read, shift_tables
+from leaderboard.belief_shift import Shift, read, sentence, shift_tables
 
 KEY = torch.tensor([5])
 
@@ -70,6 +70,8 @@ def test_what_the_command_writes_is_read_and_shown(beliefs, tmp_path, monkeypatc
     facts = json.loads(out.read_text())["slip of oracle-v0"]["learned"]["0.1"][2]
     assert slip.cells["at 0.1"][2] == f"{facts['nll']:.3f} ({facts['ece']:.3f})"
     assert slip.data["nll_0.1"][2] == facts["nll"]
+    said = [sentence(shift) for shift in read(out)]
+    assert said[0] == "- noise of oracle-v0: not measured at both ends.\n"
     assert noise.cells["at 0.5"].tolist()[-1] == "n/a"
 
 
@@ -81,6 +83,17 @@ def test_another_file_is_refused(tmp_path, content):
     path.write_text(content)
     with pytest.raises(ValueError, match=r"x\.json: is not what python -m baselines\.belief_shift writes"):
         read(path)
+
+
+def test_the_mildest_belief_meets_the_hardest_world():
+    met, own, prior = ({"nll": nll, "ece": 0.25, "accuracy": 0.5} for nll in (3.5, 1.25, 1.1))
+    shift = Shift(
+        "noise of x", [0.0, 0.5], {"prior": [prior] * 2, "learned at 0": [own, met], "learned at 0.5": [met, own]}
+    )
+    assert sentence(shift) == (
+        "- noise of x: met at 0.5, the belief learned at 0 has a negative log-likelihood of 3.50 nats and a calibration "
+        "error of 0.25; the one learned there has 1.25 and 0.25.\n"
+    )
 
 
 def test_no_file_is_no_table(tmp_path):
