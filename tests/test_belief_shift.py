@@ -91,8 +91,8 @@ def test_the_mildest_belief_meets_the_hardest_world():
         "noise of x", [0.0, 0.5], {"prior": [prior] * 2, "learned at 0": [own, met], "learned at 0.5": [met, own]}
     )
     assert sentence(shift) == (
-        "- noise of x: met at 0.5, the belief learned at 0 has a negative log-likelihood of 3.50 nats and a calibration "
-        "error of 0.25; the one learned there has 1.25 and 0.25.\n"
+        "- noise of x: met at 0.5, the belief learned at 0 has a negative log-likelihood of 3.50 nats and a "
+        "calibration error of 0.25; the one learned there has 1.25 and 0.25.\n"
     )
 
 
