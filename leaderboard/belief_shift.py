@@ -61,8 +61,8 @@ def shift_tables(shifts: Sequence[Shift]) -> list[Table]:
 def sentence(shift: Shift) -> str:
     """Say what becomes of the mildest world's belief in the hardest, beside the one that was learned there."""
     mildest, hardest = (shift.rows.get(f"learned at {level:g}") for level in (shift.levels[0], shift.levels[-1]))
-    met, own = (row and row[-1] for row in (mildest, hardest))
-    if not met or not own:
+    met, own = (None if row is None else row[-1] for row in (mildest, hardest))
+    if met is None or own is None:
         return f"- {shift.name}: not measured at both ends.\n"
     return (
         f"- {shift.name}: met at {shift.levels[-1]:g}, the belief learned at {shift.levels[0]:g} has a negative "

@@ -16,7 +16,7 @@ from benchmark.measures.references import reference
 from benchmark.tasks.registry import spec
 from leaderboard import cells, published
 from leaderboard.record import FinishedRun, RunRecord
-from leaderboard.statistics import Estimate, difference_estimate, mean_estimate
+from leaderboard.statistics import Estimate, difference_estimate, interquartile_mean, interval_estimates
 from leaderboard.tables import Row, Table, table_of
 
 LEARNERS = ("ia2c++", "maddpg++")
@@ -52,8 +52,13 @@ class Cell:
 
     @cached_property
     def value(self) -> Estimate:
-        """The mean final return over runs."""
-        return mean_estimate([run.final_return for run in self.runs], SEED)
+        """The interquartile mean of the runs' final returns: one bankrupt run must not outweigh nine others."""
+        return interval_estimates([[run.final_return] for run in self.runs], SEED)["IQM"]
+
+    @property
+    def worst(self) -> float:
+        """The lowest final return of a run."""
+        return min(run.final_return for run in self.runs)
 
     @property
     def optimum(self) -> float:
@@ -99,8 +104,8 @@ def table_1(found: Cells, summary: str) -> Table:
     what = {"cf": "configurations (CF)", "mf": "mean field (MF)"}[summary]
     notes = [
         "Values sum over all agents and 30 steps. optimum: exact, by dynamic programming. paper: P21, Table 1.",
-        "Ours: mean over runs of the final greedy return, with its 95% bootstrap interval over runs; then its ratio to "
-        "the optimum, and the number of runs. A dash: no finished run yet.",
+        "Ours: interquartile mean over runs of the final greedy return, with its 95% bootstrap interval; then its "
+        "ratio to the optimum, the number of runs, and the worst run's ratio. A dash: no finished run yet.",
     ]
     return table_of(f"Table 1, {what}", rows, notes, ("topology",))
 
@@ -122,14 +127,16 @@ def _row_of_table_1(found: Cells, summary: str, place: Place, names: Sequence[st
         cell = present.get(name)
         estimate = cell.value if cell else Estimate(math.nan, math.nan, math.nan)
         count = len(cell.runs) if cell else 0
-        numbers |= cells.numbers(name, estimate) | {f"{name}_runs": count}
+        worst = cell.worst if cell else math.nan
+        numbers |= cells.numbers(name, estimate) | {f"{name}_runs": count, f"{name}_worst": worst}
         text[name] = _told(cell) if cell else "-"
     return numbers, text
 
 
 def _told(cell: Cell) -> str:
     lost = f", {cell.failed} failed" if cell.failed else ""
-    return f"{cells.interval(cell.value, 0)} {cell.value.point / cell.optimum:.3f} ({len(cell.runs)}{lost})"
+    ratio, worst = (value / cell.optimum for value in (cell.value.point, cell.worst))
+    return f"{cells.interval(cell.value, 0)} {ratio:.3f} ({len(cell.runs)}{lost}, worst {worst:.3f})"
 
 
 # What the paper's stationary mean-field policies earn per step; the lattice's follows no known rule.
@@ -158,7 +165,8 @@ def mean_field_gaps(found: Cells) -> Table:
 
 
 def _gap(cell: Cell, full: Cell) -> Row:
-    gap = difference_estimate([run.final_return for run in full.runs], [run.final_return for run in cell.runs], SEED)
+    best, ours = ([run.final_return for run in group.runs] for group in (full, cell))
+    gap = difference_estimate(best, ours, SEED, centre=interquartile_mean)
     topology, agents = cell.place
     formula = 30.0 * FORMULAS[topology](agents) if topology in FORMULAS else math.nan
     paper = published.table_1("mf", topology, agents)

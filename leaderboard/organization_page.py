@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from leaderboard import page, plots
@@ -82,7 +83,10 @@ def figures(found: Cells) -> Iterator[Drawing]:
     """Yield what there is to draw."""
     agents = most_compared(found)
     if agents is not None:
-        words = f"Greedy return against training episodes, {agents} agents: mean over runs with 95% bootstrap bands"
+        words = (
+            f"Greedy return against training episodes, {agents} agents: mean over runs with 95% bootstrap bands; "
+            "bankruptcies, far below 0, as 0"
+        )
         yield Drawing("curves", words, partial(curves_figure, found, agents))
     grown = {series: points for series, points in sizes(found).items() if len(points) > 2}
     if grown:
@@ -129,9 +133,9 @@ def curves_figure(found: Cells, agents: int) -> Figure:
             name: found[name, Place(topology, agents)] for name in names if (name, Place(topology, agents)) in found
         }
         optimum = next(iter(present.values())).optimum
-        curves = {name: curve(cell.runs) for name, cell in present.items()}
-        learning_curves(curves, ax, SEED, palette, {"optimum": optimum}, label="return")
         # A bankrupt firm loses tens of thousands; what matters lies between nothing and the optimum.
-        ax.set_ylim(bottom=max(0.0, ax.get_ylim()[0]))
+        curves = {name: curve(cell.runs) for name, cell in present.items()}
+        curves = {name: drawn._replace(values=np.maximum(drawn.values, 0.0)) for name, drawn in curves.items()}
+        learning_curves(curves, ax, SEED, palette, {"optimum": optimum}, label="return")
         ax.set_title(topology)
     return figure

@@ -78,7 +78,7 @@ def stressed_table(entry: Stressed) -> Table:
     title = f"Beliefs of {entry.submission}: {entry.stress.task_id} under {entry.stress.name}"
     notes = (
         "NLL in nats, ECE: expected calibration error, on held-out random play in the world of that level; score: 0 is "
-        "that world's prior, 1 its exact posterior, recomputed for it. Empty where no exact filter is known.",
+        "that world's prior, 1 its exact posterior, recomputed for it; n/a where no exact filter is known.",
     )
     return table_of(title, rows, notes, words=(entry.stress.name,))
 

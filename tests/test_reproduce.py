@@ -60,18 +60,29 @@ def test_the_published_table_is_the_rewards_arithmetic():
     assert published.table_1("cf", "lattice", 9) is None
 
 
-def test_table_1_has_every_published_cell_and_the_mean_of_ours():
+def test_a_bankrupt_run_shows_but_does_not_outweigh_the_others():
+    """Of four the interquartile mean leaves out the best and the worst."""
+    runs = [run("ia2c++-mf", "organization-star-27-v0", n, value) for n, value in enumerate([-76700.0, 1.0, 3.0, 9.0])]
+    found = cells_of(*runs, *(run("ia2c++-mf", "organization-full-27-v0", n, 10.0 + n) for n in range(4)))
+    numbers, text = row(table_1(found, "mf"), topology="star", agents=27)
+    assert (numbers["ia2c++-mf"], numbers["ia2c++-mf_worst"]) == (2.0, -76700.0)
+    assert text["ia2c++-mf"].endswith("(4, worst -24.119)")
+    gap, _ = row(mean_field_gaps(found), topology="star")
+    assert gap["gap"] == 11.5 - 2.0
+
+
+def test_table_1_has_every_published_cell_and_the_middle_of_ours():
     table = table_1(FOUND, "cf")
     assert len(table.data) == 5 * len(published.SIZES) + 1  # and nine agents, which somebody played
     numbers, text = row(table, topology="full", agents=27)
     assert numbers["ia2c++-cf"] == 3165
     assert 3150 <= numbers["ia2c++-cf_low"] < 3165 < numbers["ia2c++-cf_high"] <= 3180
-    assert text["ia2c++-cf"].endswith("] 0.995 (3)")
+    assert text["ia2c++-cf"].endswith("] 0.995 (3, worst 0.991)")
     assert text["maddpg++-cf"] == "-"
     assert (numbers["paper"], numbers["optimum"]) == (3180, 3180)
     numbers, text = row(table, topology="full", agents=9)
     assert math.isnan(numbers["paper"])
-    assert text["maddpg++-cf"] == "1020 [n/a] 1.000 (1, 1 failed)"
+    assert text["maddpg++-cf"] == "1020 [n/a] 1.000 (1, 1 failed, worst 1.000)"
 
 
 def test_gaps_to_the_full_topology_say_whether_they_are_certain():
