@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from benchmark.episodes import datasets
+from benchmark.episodes.card import data_card
 from benchmark.episodes.datasets import (
     DatasetError,
     build_shard,
@@ -168,3 +169,15 @@ def test_published_digests_hold_here(monkeypatch):
 def test_bad_requests_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("task_id", "starts"), [("oracle-v0:slip=0.2", "drawn at random"), ("honeycomb-n3-v0", "as in the task")]
+)
+def test_a_card_says_how_episodes_start(task_id, starts, monkeypatch):
+    monkeypatch.setattr(datasets, "_GRID_WORLD", (60, 20, 20))
+    datasets.dataset.cache_clear()
+    name = dataset_for(task_id)
+    assert name is not None
+    assert f"Starts: {starts}." in data_card(name)
+    datasets.dataset.cache_clear()

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from benchmark.episodes.datasets import SPLITS, Progress, dataset, load_dataset
 from benchmark.episodes.rollout import Episodes
+from benchmark.tasks.registry import make_task
 from benchmark.tasks.task import HiddenVariable, Task
 
 
@@ -22,7 +23,7 @@ def data_card(dataset_id: str, *, progress: Progress | None = None) -> str:
     task = chosen.task()
     train = load_dataset(dataset_id, progress=progress)
     sizes = ", ".join(f"{chosen.size(split):,} {split}" for split in SPLITS)
-    starts = "drawn at random" if getattr(task, "random_start", False) else "as in the task"
+    starts = "as in the task" if task == make_task(chosen.task_id) else "drawn at random"
     lines = [
         f"# {dataset_id}",
         "",
