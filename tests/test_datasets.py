@@ -172,10 +172,11 @@ def test_bad_requests_are_named(call, message):
 
 
 @pytest.mark.parametrize(
-    ("task_id", "starts"), [("oracle-v0:slip=0.2", "drawn at random"), ("honeycomb-n3-v0", "as in the task")]
+    ("task_id", "starts"), [("oracle-v0:slip=0.2", "drawn at random"), ("organization-full-9-v0", "as in the task")]
 )
 def test_a_card_says_how_episodes_start(task_id, starts, monkeypatch):
-    monkeypatch.setattr(datasets, "_GRID_WORLD", (60, 20, 20))
+    for sizes in ("_GRID_WORLD", "_ORGANIZATION"):
+        monkeypatch.setattr(datasets, sizes, (60, 20, 20))
     datasets.dataset.cache_clear()
     name = dataset_for(task_id)
     assert name is not None
