@@ -26,10 +26,11 @@ from baselines.belief import BeliefForm, BeliefModel
 from baselines.belief_gate import Evidence, gate
 from baselines.networks import note_parameters
 from baselines.pretraining import Pretrained, Pretraining, pretrain
-from benchmark.episodes.datasets import cache_folder, dataset, dataset_for
+from benchmark.episodes.datasets import cache_folder, dataset, dataset_for, load_dataset
 from benchmark.episodes.rollout import Episodes
 from benchmark.harness.protocol import Setting
 from benchmark.measures.density import rule
+from benchmark.tasks.registry import make_task
 from benchmark.tasks.streams import purpose_offset
 from benchmark.tasks.task import Task
 
@@ -108,6 +109,20 @@ def gate_facts(task: Task, model: BeliefModel, validation: Episodes, runs: int) 
             failed = ", ".join(f"{c.name} = {c.value:.3g}" for c in checks if not c.passed)
             _log.warning("the belief fails its gate: %s", failed)
     return records * (runs // model.runs)
+
+
+def cached_belief(task_id: str) -> tuple[str, BeliefModel] | None:
+    """Return name and model of what Belief-I2Q learned on a task with its usual settings; None if it has not yet.
+
+    Raises:
+        ValueError: if the task is unknown.
+    """
+    dataset_id = dataset_for(task_id)
+    assert dataset_id is not None, task_id
+    config = Pretraining()
+    path = cache_path(task_id, config, load_dataset(dataset_id, "validation"))
+    trained = load(path, make_task(task_id), config, torch.zeros(1, dtype=torch.int64))
+    return (path.stem, trained.model) if trained else None
 
 
 def spoken_rule(form: BeliefForm) -> str:

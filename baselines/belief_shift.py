@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 
 from baselines.belief import BeliefMemory, BeliefModel
-from baselines.belief_cache import cache_path, load
-from baselines.pretraining import Pretraining
+from baselines.belief_cache import cached_belief
 from benchmark.episodes.datasets import dataset_for, load_dataset
 from benchmark.episodes.policy import BeliefPolicy
 from benchmark.episodes.rollout import Episodes
@@ -58,19 +57,11 @@ class Asked:
         return self.model.log_probabilities(memory)
 
 
-def learned(task_id: str) -> BeliefModel | None:
-    """Return the belief that Belief-I2Q learns on a task, from the cache; None if it is not there."""
-    config = Pretraining()
-    path = cache_path(task_id, config, histories(task_id, "validation"))
-    trained = load(path, make_task(task_id), config, torch.zeros(1, dtype=torch.int64))
-    return trained and trained.model
-
-
-def histories(task_id: str, split: str) -> Episodes:
-    """Return a split of a task's offline dataset."""
+def histories(task_id: str) -> Episodes:
+    """Return the test episodes of a task's offline dataset."""
     dataset_id = dataset_for(task_id)
     assert dataset_id is not None
-    return load_dataset(dataset_id, split)
+    return load_dataset(dataset_id, "test")
 
 
 def scores(task: Task, policy: BeliefPolicy, test: Episodes) -> dict[str, float]:
@@ -88,8 +79,8 @@ def ladder(stress: Stress) -> Facts:
         exact filter is known) and, by level of learning, ``learned``.
     """
     tasks = {level: make_task(task_id) for level, task_id in stress.levels}
-    tests = {level: histories(task_id, "test") for level, task_id in stress.levels}
-    models = {f"{level:g}": (tasks[level], learned(task_id)) for level, task_id in stress.levels}
+    tests = {level: histories(task_id) for level, task_id in stress.levels}
+    models = {f"{level:g}": (tasks[level], cached_belief(task_id)) for level, task_id in stress.levels}
     facts: Facts = {
         "task_id": stress.task_id,
         "levels": list(tasks),
@@ -98,11 +89,11 @@ def ladder(stress: Stress) -> Facts:
     }
     facts["learned"] = {
         name: [
-            scores(tasks[level], Asked(model), test) if fits(task, tasks[level]) else None
+            scores(tasks[level], Asked(found[1]), test) if fits(task, tasks[level]) else None
             for level, test in tests.items()
         ]
-        for name, (task, model) in models.items()
-        if model is not None
+        for name, (task, found) in models.items()
+        if found is not None
     }
     return facts
 

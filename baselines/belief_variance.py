@@ -17,10 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from baselines.belief_cache import cache_path, load
+from baselines.belief_cache import cached_belief
 from baselines.exact_belief import ExactBelief
 from baselines.hidden import Hidden
-from baselines.pretraining import Pretraining
 from benchmark.episodes.datasets import dataset_for, load_dataset
 from benchmark.episodes.rollout import Episodes
 from benchmark.harness.record import atomic_write
@@ -76,21 +75,20 @@ def task_facts(task_id: str) -> Facts | None:
     """Measure a task's learned and exact beliefs; None if the learned one has not been trained yet."""
     dataset_id = dataset_for(task_id)
     assert dataset_id is not None
-    task, config = make_task(task_id), Pretraining()
-    path = cache_path(task_id, config, load_dataset(dataset_id, "validation"))
-    trained = load(path, task, config, torch.zeros(1, dtype=torch.int64))
-    if trained is None:
+    learned = cached_belief(task_id)
+    if learned is None:
         return None
+    task, (name, model) = make_task(task_id), learned
     episodes, event = load_dataset(dataset_id, "test"), EVENTS[type(task)]
     exact = ExactBelief(task, exact_posterior(task))
-    vectors = {"learned": trained.model.encode(episodes), "exact": exact.encode(episodes)}
+    vectors = {"learned": model.encode(episodes), "exact": exact.encode(episodes)}
     return {
         "event": event.name,
         "variable": event.variable,
         "dataset": dataset_id,
         "episodes": episodes.batch,
-        "model": path.stem,
-        **{name: measure(task, event, episodes, values) for name, values in vectors.items()},
+        "model": name,
+        **{kind: measure(task, event, episodes, values) for kind, values in vectors.items()},
     }
 
 

@@ -53,11 +53,6 @@ def _shift(name: str, facts: Mapping[str, Any]) -> Shift:
     return Shift(name, levels, rows)
 
 
-def shift_tables(shifts: Sequence[Shift]) -> list[Table]:
-    """Write a table for each stress: who believes, and at each level NLL and calibration error."""
-    return [_table(shift) for shift in shifts]
-
-
 def sentence(shift: Shift) -> str:
     """Say what becomes of the mildest world's belief in the hardest, beside the one that was learned there."""
     mildest, hardest = (shift.rows.get(f"learned at {level:g}") for level in (shift.levels[0], shift.levels[-1]))
@@ -71,7 +66,8 @@ def sentence(shift: Shift) -> str:
     )
 
 
-def _table(shift: Shift) -> Table:
+def shift_table(shift: Shift) -> Table:
+    """Write who believes, and at each level NLL and calibration error."""
     rows: list[Row] = []
     for name, scores in shift.rows.items():
         data: dict[str, object] = {"belief": name}

@@ -74,4 +74,4 @@ def told(claim: Claim, number: int) -> str:
 def difference(estimate: Estimate, digits: int = 3) -> str:
     """Write ``difference +0.030 [0.010, 0.050]``."""
     text = cells.interval(estimate, digits)
-    return f"difference {text}" if text.startswith("-") else f"difference +{text}"  # -0.0 is written -0.00
+    return f"difference {text}" if text.startswith("-") else f"difference +{text}"

@@ -124,7 +124,7 @@ def _beliefs(
         yield Drawing(f"stress-beliefs-{name}", words, partial(stressed_figure, mine, palette))
         yield from map(stressed_table, mine)
     yield from map(belief_shift.sentence, shifts)
-    yield from belief_shift.shift_tables(shifts)
+    yield from map(belief_shift.shift_table, shifts)
 
 
 def _shifts(found: Sequence[Shifted]) -> Iterator[Part]:

@@ -13,12 +13,12 @@ from benchmark.episodes.rollout import rollout
 from benchmark.harness.stress import get_stresses
 from benchmark.tasks.oracle import Oracle
 from benchmark.tasks.streams import episode_keys, policy_keys
-from leaderboard.belief_shift import Shift, read, sentence, shift_tables
+from leaderboard.belief_shift import Shift, read, sentence, shift_table
 
 KEY = torch.tensor([5])
 
 
-def histories(task_id, split="test"):
+def histories(task_id):
     name, _, changes = task_id.partition(":")
     task = dataset(name.replace("-v0", "-random-v0") + ":" * bool(changes) + changes).task()
     return rollout(task, RandomPolicy(task.agents, len(task.action_names)), episode_keys("user", 3, 60))
@@ -29,7 +29,9 @@ def beliefs(monkeypatch):
     """An untrained belief for the two mildest levels, and short datasets."""
     model = BeliefModel(KEY, Oracle(), BeliefForm()).requires_grad_(False)
     monkeypatch.setattr(command, "histories", histories)
-    monkeypatch.setattr(command, "learned", lambda task_id: model if task_id.endswith(("v0", "0.1")) else None)
+    monkeypatch.setattr(
+        command, "cached_belief", lambda task_id: (task_id, model) if task_id.endswith(("v0", "0.1")) else None
+    )
     return model
 
 
@@ -63,7 +65,7 @@ def test_what_the_command_writes_is_read_and_shown(beliefs, tmp_path, monkeypatc
         monkeypatch.setattr("sys.argv", ["belief_shift", "--only", name, "--out", str(out)])
         command.main()
     assert "noise of oracle-v0: no learned belief at 0.25, 0.5" in capsys.readouterr().out
-    noise, slip = shift_tables(read(out))
+    noise, slip = map(shift_table, read(out))
     assert slip.title == "A belief in another world: slip of oracle-v0"
     rows = slip.cells["belief"].tolist()
     assert rows == ["prior", "learned at 0", "learned at 0.1", "exact posterior"]
