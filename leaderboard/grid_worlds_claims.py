@@ -28,8 +28,14 @@ VARIANT_TASKS = ("oracle-strict-v0",)
 SAME = 0.1
 
 
-def claims(found: Results, variances: Variances | None) -> list[Claim]:
-    """Return all claims, in the paper's order."""
+def claims(found: Results, variances: Variances | None, ablated: Results | None = None) -> list[Claim]:
+    """Return all claims, in the paper's order.
+
+    Args:
+        found: on which they are judged.
+        variances: of beliefs around events that inform.
+        ablated: of the suite in which settings were changed, if that is another one.
+    """
     strict = " on oracle-strict-v0 (our variant, where a wrong box ends the episode)"
     return [
         Claim("Belief-I2Q scores higher than both on Oracle, Gathering and Escape Room",
@@ -46,7 +52,7 @@ def claims(found: Results, variances: Variances | None) -> list[Claim]:
               f"mean variance in the steps before less that in the steps after; {GREATER}; on HoneyComb, where "
               f"the event says nothing, holds if the interval lies within {SAME:.0%} of the variance before",
               _informative(variances)),
-        *_settings(found),
+        *_settings(found, *([ablated] if ablated else [])),
         Claim("Not the paper's but ours: the learners do learn",
               f"IQM of the final score; holds if its {CONFIDENCE:.0%} interval lies above the bar, contradicted if "
               "below, else undecided", _bars(found)),
@@ -173,18 +179,19 @@ _ASKED: Mapping[str, str] = {
 }
 
 
-def _settings(found: Results) -> Iterable[Claim]:
-    """Judge what changed settings do, where such records were found."""
+def _settings(*found: Results) -> Iterable[Claim]:
+    """Judge what changed settings do, where such records were found; defaults and changes of the same suite."""
+    rule = f"mean final score of the defaults less that with the change, in the suite named; {GREATER}"
     for parameter, asked in _ASKED.items():
-        changed = [cell for cell in found.variants if cell.submission == OURS and set(cell.config) == {parameter}]
-        changed.sort(key=lambda cell: (found.tasks.index(cell.task_id), cell.config[parameter]))
         statements = []
-        for cell in changed:
-            setting = str(cell.config[parameter]).lower()
-            about = f"{title(cell.task_id)}, defaults above {parameter} = {setting}"
-            statements.append(_compared(about, found.get(OURS, cell.task_id), cell))
+        for results in found:
+            changed = [cell for cell in results.variants if cell.submission == OURS and set(cell.config) == {parameter}]
+            for cell in sorted(changed, key=lambda cell: (results.tasks.index(cell.task_id), cell.config[parameter])):
+                setting = str(cell.config[parameter]).lower()
+                about = f"{title(cell.task_id)}, suite {results.suite.name}, defaults above {parameter} = {setting}"
+                statements.append(_compared(about, results.get(OURS, cell.task_id), cell))
         if statements:
-            yield Claim(asked, f"mean final score of the defaults less that with the change; {GREATER}", statements)
+            yield Claim(asked, rule, statements)
 
 
 def title(task_id: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmark.episodes.datasets import dataset, dataset_for
-from benchmark.harness.suites import Suite
+from benchmark.harness.suites import Suite, get_suite
 from benchmark.measures.references import reference
 from benchmark.tasks.registry import make_task, spec
 from leaderboard import page, variance
@@ -23,6 +23,9 @@ from leaderboard.plots import FAINT, finish
 from leaderboard.record import RunRecord
 from leaderboard.statistics import clip
 from leaderboard.variance import Variances
+
+# The suite of the published ablations.
+ABLATED = "quick"
 
 _INTRODUCTION = """\
 # Grid-worlds: Belief-I2Q and its recurrent baselines
@@ -61,14 +64,16 @@ def write_page(records: Iterable[RunRecord], suite: Suite, path: Path) -> list[P
     """Write the page and its figures beside it; returns what was written.
 
     Args:
-        records: of any submissions, tasks and suites; the three learners' of this suite are used.
+        records: of any submissions, tasks and suites; the three learners' of this suite are used, and changed settings
+            in ``ABLATED`` too.
         suite: which one's.
         path: of the page, a Markdown file. The variances are read from ``<its name>-variance.json`` beside it.
     """
     records = list(records)
     beside = path.with_name(f"{path.stem}-variance.json")
     found, variances = collect(records, suite), variance.read(beside)
-    answers = claims(found, variances)
+    ablated = collect(records, get_suite(ABLATED)) if suite.name != ABLATED else None
+    answers = claims(found, variances, ablated)
     tables = [learned(found), scale(found), improvements(found), beliefs(found), variants(found)]
     parts = [
         _introduction(found, path, beside),

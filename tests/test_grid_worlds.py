@@ -167,12 +167,27 @@ def test_settings_that_were_changed_are_compared_with_the_defaults():
         "The belief's uncertainty is useful to the policy",
         "The effect of m, the number of belief samples",
     ]
-    assert answers(7)["oracle-v0, defaults above variance = false"].verdict == HOLDS
-    assert answers(8)["oracle-v0, defaults above samples = 5"].verdict == UNDECIDED
+    assert answers(7)["oracle-v0, suite laptop, defaults above variance = false"].verdict == HOLDS
+    assert answers(8)["oracle-v0, suite laptop, defaults above samples = 5"].verdict == UNDECIDED
     assert list(variants(found(*FIELD)).cells["less the defaults'"]) == [
         "0.000 [0.000, 0.000]",
         "-0.300 [-0.300, -0.300]",
     ]
+
+
+def test_settings_changed_in_another_suite_are_compared_with_the_defaults_there():
+    quick = SUITES["quick"]
+    there = [
+        *runs("belief-i2q", "oracle-v0", 0.6, 0.6, suite=quick),
+        *runs("belief-i2q:beta=2.0", "oracle-v0", 0.8, 0.8, suite=quick, config={"beta": 2.0}),
+    ]
+    judged = claims(found(*FIELD, *there), None, collect(parsed(*FIELD, *there), quick))
+    (statement,) = next(claim for claim in judged if "beta" in claim.title).statements
+    assert statement.about == "oracle-v0, suite quick, defaults above beta = 2.0"
+    assert statement.verdict == CONTRADICTED
+    assert statement.measured.startswith("0.600 against 0.800, difference -0.200 ")
+    samples = next(claim for claim in judged if "samples" in claim.title).statements
+    assert [statement.about for statement in samples] == ["oracle-v0, suite laptop, defaults above samples = 5"]
 
 
 def test_the_bars_are_ours_and_come_last():
