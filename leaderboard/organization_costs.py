@@ -177,7 +177,7 @@ class Series(NamedTuple):
 
     def __str__(self) -> str:
         """Name it."""
-        return f"{self.submission}, {self.stacked} runs together"
+        return f"{self.submission}, {'one run alone' if self.stacked == 1 else f'{self.stacked} runs together'}"
 
 
 def sizes(found: Cells) -> dict[Series, list[Size]]:

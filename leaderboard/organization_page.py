@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from leaderboard import page, plots
 from leaderboard.curves import curve, learning_curves
@@ -102,11 +103,14 @@ def scale_figure(groups: Mapping[Series, Sequence[Size]]) -> Figure:
     for ax, label, column in zip(figure.subplots(1, 2), ("seconds per update", "memory, MiB"), (1, 2), strict=True):
         for series, points in groups.items():
             heights = [size[column] for size in points]
-            ax.loglog(
-                [size.agents for size in points], heights, "o-", color=palette[series.submission], label=str(series)
-            )
+            style = {"color": palette[series.submission], "linestyle": "-" if series.stacked > 1 else "--"}
+            ax.loglog([size.agents for size in points], heights, marker="o", label=str(series), **style)
         ax.set_xlabel("agents")
         ax.set_ylabel(label)
+        for axis, labelled in ((ax.xaxis, (1, 3)), (ax.yaxis, (1, 2, 5))):
+            axis.set_major_locator(LogLocator(subs=labelled))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+            axis.set_minor_locator(NullLocator())
         plots.finish(ax)
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     return figure
