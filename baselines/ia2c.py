@@ -94,7 +94,7 @@ class IA2C:
     advantage: str = "counterfactual"
     gamma: float = 0.9
     actor_rate: float = 3e-3
-    decay_from: float = 0.3
+    decay_from: float = 0.8
     second_moment: float = 0.99
     critic_rate: float = 3e-3
     critic_updates: int = 4
@@ -114,7 +114,7 @@ class IA2C:
     samples: int = 16
     memory: float = 0.01
     spread_memory: float = 0.1
-    settled: float = 0.9
+    settled: float = 0.99
 
     def __post_init__(self) -> None:
         allowed = {
