@@ -14,7 +14,7 @@ from benchmark.tasks.gathering import Gathering
 from benchmark.tasks.honeycomb import GOALS, HoneyComb
 from benchmark.tasks.oracle import BOXES, SPENT, UNTOUCHED, Oracle, OracleState
 from benchmark.tasks.organization import Organization
-from benchmark.tasks.perturb import Slip, Sticky, Transform
+from benchmark.tasks.perturb import Dropout, Slip, Sticky, Transform
 from benchmark.tasks.registry import random_start
 from benchmark.tasks.streams import episode_keys
 from benchmark.tasks.task import take
@@ -24,12 +24,14 @@ def enumerated(task, worlds, agent, episodes, row, steps, slip=0.0):
     """Return, for each step, each hidden variable's posterior given one agent's history, by playing out everything.
 
     Worlds [W] are all initial states that are as likely. Everybody's every action is tried at every step, weighted by
-    its probability: the agent's own is what it chose but for slips, all others' are uniform.
+    its probability: the agent's own is what it chose but for slips, all others' are uniform. Who sees nothing but
+    zeros is blind, and everything fits.
     """
     count = len(task.action_names)
     weight = torch.ones(len(worlds[0]), dtype=torch.float64)
     for step in range(steps):
-        same = (task.observe(worlds)[:, agent] == episodes.observations[row, step, agent]).all(1)
+        seen = episodes.observations[row, step, agent]
+        same = (task.observe(worlds)[:, agent] == seen).all(1) | (seen == 0).all()
         worlds, weight = take(worlds, same), weight[same]
         hidden = task.hidden(worlds)
         yield [
@@ -99,6 +101,19 @@ def test_oracle_by_enumeration(slip, penalty, monkeypatch):
     worlds = oracle_worlds(cells)
     played = Slip(task, slip) if slip else task
     agree(task, played, take(worlds, [1]), worlds, episode_keys("user", 0, 6), 3, slip, monkeypatch)
+
+
+@pytest.mark.parametrize("slip", [0.0, 0.3])
+@pytest.mark.parametrize("penalty", [0.0, 1.0])
+def test_oracle_under_dropout_by_enumeration(slip, penalty, monkeypatch):
+    """Two blind agents in three, everybody two steps from the oracle or a box."""
+    task = Oracle(wrong_box_penalty=penalty)
+    sighted = Dropout._blind
+    monkeypatch.setattr(Dropout, "_blind", lambda self, keys, step: sighted(self, keys, step) & (step > 0))
+    for cells in (((16, 2), (2, 4)), ((16, 3), (17, 4))):
+        worlds = oracle_worlds(tuple(task.board.at(cell) for cell in cells))
+        played = Dropout(Slip(task, slip) if slip else task, 0.6)
+        agree(task, played, take(worlds, [1]), worlds, episode_keys("user", 0, 16), 3, slip, monkeypatch)
 
 
 @pytest.mark.parametrize("slip", [0.0, 0.3])
@@ -197,6 +212,9 @@ def test_who_stands_on_the_exit_column_and_goes_on_has_not_found_everything():
         Slip(Oracle(), 0.2),
         Sticky(Oracle(hint_probability=0.5), 0.3),
         Sticky(HoneyComb(3), 0.3),
+        Dropout(Oracle(), 0.4),
+        Dropout(Slip(Oracle(hint_probability=0.5), 0.2), 0.7),
+        Dropout(Sticky(HoneyComb(3), 0.3), 0.5),
     ],
     ids=repr,
 )
@@ -252,10 +270,14 @@ class Blind(Transform):
 
 
 def test_what_no_filter_knows_is_said():
-    with pytest.raises(ValueError, match="no exact filter is known under Blind; allowed: Slip, Sticky"):
+    with pytest.raises(ValueError, match="no exact filter is known under Blind; allowed: Slip, Sticky, Dropout"):
         exact_posterior(Blind(Gathering()))
     with pytest.raises(ValueError, match="known for EscapeRoom under Sticky; allowed: Oracle, HoneyComb"):
         exact_posterior(Sticky(EscapeRoom(), 0.1))
+    with pytest.raises(ValueError, match="known for EscapeRoom under Dropout; allowed: Oracle, HoneyComb"):
+        exact_posterior(Dropout(EscapeRoom(), 0.1))
+    with pytest.raises(ValueError, match="known for Oracle under Dropout and Sticky; allowed: HoneyComb"):
+        exact_posterior(Dropout(Sticky(Oracle(), 0.1), 0.1))
     with pytest.raises(ValueError, match="no exact filter is known for Organization; allowed: Oracle, Gathering"):
         exact_posterior(Organization(team_size=9, topology="full"))
 

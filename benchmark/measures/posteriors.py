@@ -18,7 +18,7 @@ import torch
 from benchmark.episodes.datasets import DIGESTS, dataset, dataset_for, load_dataset, shard_name
 from benchmark.measures.beliefs import EPISODES, PriorBelief, measure
 from benchmark.measures.posterior import exact_posterior
-from benchmark.tasks.registry import make_task
+from benchmark.tasks.registry import make_task, random_start
 
 FILE = Path(__file__).with_name("posteriors.json")
 COMMAND = "python -m benchmark.measures.posteriors"
@@ -62,7 +62,7 @@ def compute(task_id: str) -> Entry:
     if dataset_id is None:
         raise ValueError(f"posteriors: task_id={task_id!r} has no offline dataset")
     task, test = make_task(task_id), load_dataset(dataset_id, "test")
-    policy = exact_posterior(task)
+    policy = exact_posterior(random_start(task))
     with torch.no_grad():
         (prior,), (posterior,) = measure(task, PriorBelief(task, test), test, 1), measure(task, policy, test, 1)
     shards = [shard_name(dataset_id, "test", number) for number in range(-(-dataset(dataset_id).size("test") // 1000))]

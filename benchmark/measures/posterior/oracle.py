@@ -47,11 +47,14 @@ class OraclePosterior(Posterior):
         places = (observations[..., self.layout["positions"]] * (SIZE - 1)).round().to(torch.int64).unflatten(2, (2, 2))
         return places[..., 0] * SIZE + places[..., 1]
 
+    def hinted(self, observations: Tensor) -> Tensor:
+        """Return bool ``[B, N, boxes]``: the box that the oracle names in what each agent sees."""
+        hint = (observations[..., None, self.layout["hint"]] * (SIZE - 1)).round().to(torch.int64)
+        return (hint == self.boxes.to(observations.device)).all(-1)
+
     def update(self, evidence: Knowledge, observations: Tensor, actions: Tensor | None) -> Knowledge:
         """Listen to the oracle; whatever box was visited without ending the episode is wrong."""
-        device = observations.device
-        hint = (observations[..., None, self.layout["hint"]] * (SIZE - 1)).round().to(torch.int64)
-        hinted = (hint == self.boxes.to(device)).all(-1)  # [B, N, boxes]
+        device, hinted = observations.device, self.hinted(observations)
         possible, visited = evidence.possible, evidence.visited | hinted.any(-1)
         if evidence.step > 0:  # Who starts in a place's region has not visited it yet.
             cells = self.positions(observations)
