@@ -7,32 +7,48 @@ import torch
 
 from benchmark.episodes.policy import BeliefPolicy, RandomPolicy
 from benchmark.episodes.rollout import rollout
-from benchmark.measures.posterior import exact_posterior
+from benchmark.measures.posterior import exact_posterior, oracle_noisy, oracle_walks
+from benchmark.measures.posterior import oracle as oracle_filter
 from benchmark.measures.posterior.filtering import log_normalised
+from benchmark.tasks import oracle
 from benchmark.tasks.escape_room import EXITS, INTERIOR, EscapeRoom, EscapeRoomState
 from benchmark.tasks.gathering import Gathering
 from benchmark.tasks.honeycomb import GOALS, HoneyComb
 from benchmark.tasks.oracle import BOXES, SPENT, UNTOUCHED, Oracle, OracleState
 from benchmark.tasks.organization import Organization
-from benchmark.tasks.perturb import Dropout, Slip, Sticky, Transform
+from benchmark.tasks.perturb import Dropout, Noise, Slip, Sticky, Transform
 from benchmark.tasks.registry import random_start
 from benchmark.tasks.streams import episode_keys
 from benchmark.tasks.task import take
 
 
-def enumerated(task, worlds, agent, episodes, row, steps, slip=0.0):
+def looks(task, worlds, agent, seen, noise):
+    """Return float64 [W], up to a factor: how likely an agent sees just this in each world.
+
+    Who sees nothing but zeros is blind, and everything fits. Noise is uniform within its reach, and cut at the bounds.
+    """
+    true = task.observe(worlds)[:, agent]
+    if not noise:
+        return ((true == seen).all(1) | (seen == 0).all()).double()
+    low, high = (true.new_tensor(bound) for bound in task.observation_layout.bounds())
+    reach = noise * (high - low) / 2
+    short, far = low - (true - reach), true + reach - high  # how much of what may be seen is cut off
+    within = ((seen - true).abs() <= reach + 1e-6).double()
+    cut = torch.where(seen == low, short, far).clamp(min=0.0).double() / (2 * reach)
+    return torch.where((seen == low) | (seen == high), cut, within).prod(1)
+
+
+def enumerated(task, worlds, agent, episodes, row, steps, slip=0.0, noise=0.0):
     """Return, for each step, each hidden variable's posterior given one agent's history, by playing out everything.
 
     Worlds [W] are all initial states that are as likely. Everybody's every action is tried at every step, weighted by
-    its probability: the agent's own is what it chose but for slips, all others' are uniform. Who sees nothing but
-    zeros is blind, and everything fits.
+    its probability: the agent's own is what it chose but for slips, all others' are uniform.
     """
     count = len(task.action_names)
     weight = torch.ones(len(worlds[0]), dtype=torch.float64)
     for step in range(steps):
-        seen = episodes.observations[row, step, agent]
-        same = (task.observe(worlds)[:, agent] == seen).all(1) | (seen == 0).all()
-        worlds, weight = take(worlds, same), weight[same]
+        weight = weight * looks(task, worlds, agent, episodes.observations[row, step, agent], noise)
+        worlds, weight = take(worlds, weight > 0), weight[weight > 0]
         hidden = task.hidden(worlds)
         yield [
             torch.zeros(len(variable.values), dtype=torch.float64).index_add(0, hidden[:, index], weight) / weight.sum()
@@ -79,13 +95,13 @@ def beliefs_at(task, episodes, steps):
         memory = policy.with_actions(memory, episodes.actions[:, step])
 
 
-def agree(task, played, state, worlds, keys, steps, slip, monkeypatch):
+def agree(task, played, state, worlds, keys, steps, slip, monkeypatch, noise=0.0):
     monkeypatch.setattr(type(task), "initial_state", lambda self, keys: take(state, [0] * len(keys)))
     episodes = rollout(played, RandomPolicy(task.agents, len(task.action_names)), keys)
     steps = min(steps, int(episodes.lengths.min()))
     for agent in range(task.agents):
         for row in range(len(keys)):
-            exact = enumerated(task, worlds, agent, episodes, row, steps, slip)
+            exact = enumerated(task, worlds, agent, episodes, row, steps, slip, noise)
             for step, (expected, found) in enumerate(zip(exact, beliefs_at(played, episodes, steps), strict=True)):
                 for index, distribution in enumerate(expected):
                     believed = found[index][row, agent].exp().double()
@@ -103,17 +119,40 @@ def test_oracle_by_enumeration(slip, penalty, monkeypatch):
     agree(task, played, take(worlds, [1]), worlds, episode_keys("user", 0, 6), 3, slip, monkeypatch)
 
 
+@pytest.fixture
+def crowded(monkeypatch):
+    """Oracle with two boxes and the oracle one step away, so that walks tell of boxes and of visits in three steps."""
+    boxes, start = ((14, 4), (18, 6), (2, 18)), (16, 4)
+    for module in (oracle, oracle_filter, oracle_walks, oracle_noisy):
+        for name, value in (("BOXES", boxes), ("PLACES", (*boxes, oracle.ORACLE)), ("START", start)):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, value)
+    oracle._tables.cache_clear()
+    yield oracle_worlds((Oracle().board.at(start),) * 2)
+    oracle._tables.cache_clear()
+
+
 @pytest.mark.parametrize("slip", [0.0, 0.3])
 @pytest.mark.parametrize("penalty", [0.0, 1.0])
-def test_oracle_under_dropout_by_enumeration(slip, penalty, monkeypatch):
-    """Two blind agents in three, everybody two steps from the oracle or a box."""
+def test_oracle_under_dropout_by_enumeration(slip, penalty, crowded, monkeypatch):
     task = Oracle(wrong_box_penalty=penalty)
-    sighted = Dropout._blind
-    monkeypatch.setattr(Dropout, "_blind", lambda self, keys, step: sighted(self, keys, step) & (step > 0))
-    for cells in (((16, 2), (2, 4)), ((16, 3), (17, 4))):
-        worlds = oracle_worlds(tuple(task.board.at(cell) for cell in cells))
-        played = Dropout(Slip(task, slip) if slip else task, 0.6)
-        agree(task, played, take(worlds, [1]), worlds, episode_keys("user", 0, 16), 3, slip, monkeypatch)
+    played = Dropout(Slip(task, slip) if slip else task, 0.5)
+    agree(task, played, take(crowded, [2]), crowded, episode_keys("user", 0, 24), 3, slip, monkeypatch)
+
+
+@pytest.mark.parametrize("slip", [0.0, 0.3])
+@pytest.mark.parametrize("noise", [0.1, 0.5])
+def test_oracle_under_noise_by_enumeration(slip, noise, crowded, monkeypatch):
+    task = Oracle()
+    played = Noise(Slip(task, slip) if slip else task, noise)
+    agree(task, played, take(crowded, [2]), crowded, episode_keys("user", 0, 16), 3, slip, monkeypatch, noise)
+
+
+def test_honeycomb_under_noise_by_enumeration(monkeypatch):
+    task = HoneyComb(team_size=2, informed=1)
+    keys = episode_keys("user", 0, 2)
+    worlds = honey_worlds(task, keys)
+    agree(task, Noise(task, 0.7), take(worlds, [4]), worlds, keys, 3, 0.0, monkeypatch, 0.7)
 
 
 @pytest.mark.parametrize("slip", [0.0, 0.3])
@@ -215,6 +254,9 @@ def test_who_stands_on_the_exit_column_and_goes_on_has_not_found_everything():
         Dropout(Oracle(), 0.4),
         Dropout(Slip(Oracle(hint_probability=0.5), 0.2), 0.7),
         Dropout(Sticky(HoneyComb(3), 0.3), 0.5),
+        Noise(Oracle(), 0.25),
+        Noise(Slip(Oracle(), 0.2), 0.5),
+        Noise(Sticky(HoneyComb(3), 0.3), 0.7),
     ],
     ids=repr,
 )
@@ -270,7 +312,7 @@ class Blind(Transform):
 
 
 def test_what_no_filter_knows_is_said():
-    with pytest.raises(ValueError, match="no exact filter is known under Blind; allowed: Slip, Sticky, Dropout"):
+    with pytest.raises(ValueError, match="no exact filter is known under Blind; allowed: Slip, Sticky, Dropout, Noise"):
         exact_posterior(Blind(Gathering()))
     with pytest.raises(ValueError, match="known for EscapeRoom under Sticky; allowed: Oracle, HoneyComb"):
         exact_posterior(Sticky(EscapeRoom(), 0.1))
@@ -278,6 +320,10 @@ def test_what_no_filter_knows_is_said():
         exact_posterior(Dropout(EscapeRoom(), 0.1))
     with pytest.raises(ValueError, match="known for Oracle under Dropout and Sticky; allowed: HoneyComb"):
         exact_posterior(Dropout(Sticky(Oracle(), 0.1), 0.1))
+    with pytest.raises(ValueError, match="under several of Dropout and Noise; allowed: one"):
+        exact_posterior(Dropout(Noise(Oracle(), 0.1), 0.1))
+    with pytest.raises(ValueError, match=r"noise=0\.6 and hint_probability=1\.0; allowed: noise below 0\.55"):
+        exact_posterior(Noise(Oracle(), 0.6))
     with pytest.raises(ValueError, match="no exact filter is known for Organization; allowed: Oracle, Gathering"):
         exact_posterior(Organization(team_size=9, topology="full"))
 

@@ -10,6 +10,9 @@ from benchmark.episodes.policy import Policy
 from benchmark.episodes.policy import with_actions as tell
 from benchmark.tasks.task import Task
 
+# Observations are float32: what lies this little beyond the reach of noise lies within.
+_ROUNDING = 1e-6
+
 
 class Posterior(ABC):
     """An exact filter for one task.
@@ -76,6 +79,21 @@ class Believing:
     def belief(self, memory: Memory) -> tuple[Tensor, ...]:
         """Return the posterior's marginals."""
         return self.posterior.marginals(memory.evidence)
+
+
+def through_noise(seen: Tensor, true: Tensor, reach: float, low: float, high: float) -> Tensor:
+    """Return how likely each true value looks as it was seen, up to a factor that is the same for all of them.
+
+    Seen is ``true + e`` cut at the bounds, ``e`` uniform in ``[-reach, reach]`` (``perturb.Noise``): a density within
+    the bounds, a probability at them.
+
+    Returns:
+        float64, of the shape that ``seen`` and ``true`` broadcast to.
+    """
+    seen, true = torch.broadcast_tensors(seen.to(torch.float64), true.to(torch.float64))
+    inside = ((seen - true).abs() <= reach + _ROUNDING).to(torch.float64)
+    below, above = ((low - true) / reach + 1) / 2, ((true - high) / reach + 1) / 2
+    return torch.where(seen <= low, below.clamp(min=0.0), torch.where(seen >= high, above.clamp(min=0.0), inside))
 
 
 def log_normalised(weights: Tensor) -> Tensor:

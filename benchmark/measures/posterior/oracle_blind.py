@@ -1,9 +1,7 @@
 """Oracle under dropout: who may be blind must reckon with where everybody could have gone meanwhile.
 
-Given the box, the two agents walk independently, and so they do while nothing is seen. What ties them together is the
-oracle, which speaks once, to whoever looks at that moment. Three products of one agent's walks by the other's count
-all that matters between two looks: the walks that have not ended the episode; those among them on which the oracle was
-untouched until a step ago; and those on which it still is.
+Three products of one agent's walks by the other's count all that matters between two looks: the walks that have not
+ended the episode; those among them on which the oracle was untouched until a step ago; and those on which it still is.
 """
 
 from typing import NamedTuple
@@ -11,9 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from benchmark.measures.posterior.filtering import Posterior, log_normalised
-from benchmark.measures.posterior.oracle import OraclePosterior, regions
-from benchmark.tasks.oracle import BOXES, SIZE, START, Oracle
+from benchmark.measures.posterior.filtering import log_normalised
+from benchmark.measures.posterior.oracle_walks import WalkingPosterior
+from benchmark.tasks.oracle import BOXES, Oracle
 
 
 def posterior(task: Oracle, slip: float) -> "BlindOraclePosterior":
@@ -29,51 +27,25 @@ class Knowledge(NamedTuple):
     # float64 [B, N, agents, boxes, 2, cells]: of where each agent went since then, and stands, without having ended the
     # episode; and also without having visited the oracle.
     walks: Tensor
-    step: int
 
 
-class BlindOraclePosterior(Posterior):
+class BlindOraclePosterior(WalkingPosterior):
     """Sums over all walks between two looks, and over when the oracle may have spoken to nobody.
 
     Exact if the others act uniformly at random, whoever slips.
     """
 
-    task: Oracle
-
-    def __init__(self, task: Oracle, slip: float) -> None:
-        super().__init__(task)
-        self.slip = slip
-        self.seeing = OraclePosterior(task)
-        places = regions(task.board)
-        boxes, self.oracle = places[: len(BOXES)], places[len(BOXES) :].any(0)
-        # Whoever goes there ends the episode, bool [boxes, cells]: on the right box, or on any that costs something.
-        self.ending = boxes.any(0).expand_as(boxes) if task.wrong_box_penalty else boxes
-        self.neighbours = task.board.neighbours()  # [cells, actions]
-        cells, actions = self.neighbours.shape
-        self.moves = torch.zeros(cells, cells, dtype=torch.float64)  # from, to: of a uniform action
-        self.moves.index_put_(
-            (torch.arange(cells)[:, None].expand(-1, actions), self.neighbours),
-            torch.tensor(1.0 / actions, dtype=torch.float64),
-            accumulate=True,
-        )
-
     def prior(self, keys: Tensor) -> Knowledge:
         """Know the rules, and where episodes start."""
-        agents, boxes, cells = self.task.agents, len(BOXES), SIZE * SIZE
-        even = torch.ones(len(keys), agents, boxes, dtype=torch.float64, device=keys.device)
-        start = torch.zeros(cells, dtype=torch.float64, device=keys.device)
-        start[: cells if self.task.random_start else 0] = 1.0 / cells
-        if not self.task.random_start:
-            start[self.task.board.at(START)] = 1.0
-        walks = start.expand(len(keys), agents, agents, boxes, 2, cells)
-        return Knowledge(torch.zeros_like(even), even, walks, 0)
+        even = torch.ones(len(keys), self.task.agents, len(BOXES), dtype=torch.float64, device=keys.device)
+        return Knowledge(torch.zeros_like(even), even, self.start(keys))
 
     def update(self, evidence: Knowledge, observations: Tensor, actions: Tensor | None) -> Knowledge:
         """Let everybody walk; who sees knows where that led, and whether the oracle has spoken just now."""
         walks, device = evidence.walks, observations.device
         before = walks[..., 1, :]  # where they stand if the oracle was untouched before this step
         if actions is not None:
-            alive = self._walked(walks, actions) * ~self.ending.to(device)[:, None]
+            alive = self.walked(walks, actions)
             before = alive[..., 1, :]
             walks = torch.stack((alive[..., 0, :], before * ~self.oracle.to(device)), -2)
         blind = (observations == 0).all(-1)[..., None]  # [B, N, 1]
@@ -100,19 +72,7 @@ class BlindOraclePosterior(Posterior):
             torch.where(keep, evidence.visited, visited / total),
             torch.where(keep, evidence.untouched, untouched / total),
             torch.where(blind[..., None, None, None], walks, spot),
-            evidence.step + 1,
         )
-
-    def _walked(self, walks: Tensor, actions: Tensor) -> Tensor:
-        """Move ``[B, N, agents, boxes, 2, cells]``: the agent itself as it chose but for slips, all others anyhow."""
-        device = walks.device
-        moved = walks @ self.moves.to(device)
-        to = self.neighbours.to(device)[:, actions].permute(1, 2, 0)[:, :, None, None]  # [B, N, 1, 1, cells]
-        for agent in range(self.task.agents):
-            own = walks[:, agent, agent]
-            chosen = torch.zeros_like(own).scatter_add(-1, to[:, agent].expand_as(own), own)
-            moved[:, agent, agent] = torch.lerp(chosen, moved[:, agent, agent], self.slip)
-        return moved
 
     def marginals(self, evidence: Knowledge) -> tuple[Tensor, Tensor]:
         """Return the posterior of the box, and of the oracle's having been visited."""
