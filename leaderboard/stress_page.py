@@ -5,9 +5,8 @@ from functools import partial
 from pathlib import Path
 
 from benchmark.harness.ablations import ABLATIONS
-from benchmark.harness.stress import STRESSES, Stress
+from benchmark.harness.stress import STRESSES, Stress, by_suite
 from benchmark.harness.submission import Submission, find_submission
-from benchmark.harness.suites import Suite
 from leaderboard import belief_shift, cells
 from leaderboard.ablation import Runs, Swept, ablation_table, sort_runs, spoken, sweep_of
 from leaderboard.ablation_plots import ablation_figure
@@ -25,14 +24,16 @@ from leaderboard.tables import Row, Table, table_of
 
 # The seed paper's open question: does what assumes determinism degrade faster than what assumes nothing of the kind?
 ASSUMES, ASSUMES_NOT = "belief-i2q", "rec-hyst-iql"
+# Whose ladders of other families the page should hold.
+_SUBJECTS = {"organization": ("ia2c++-cf",)}
 RUNS = 5  # of a cell that counts as evidence
 Part = str | Drawing | Table
 
 _INTRODUCTION = """\
 # Stress and ablations: what was learned
 
-Written by `penumbra reproduce stress --suite {suite} --out {name}` from run records of the {suite} suite; no number
-here is typed in. A section is there where there are records for it; what is missing stands at the end.
+Written by `penumbra reproduce stress --out {name}` from run records: of the {suites}. No number here is typed in. A
+section is there where there are records for it; what is missing stands at the end.
 
 Under a *stress* a task gets harder level by level. Everybody is trained and evaluated at every level, and a belief is
 learned from that level's own offline data. Scores are against that level's own references, so a falling curve is about
@@ -41,23 +42,32 @@ are in [metrics.md](metrics.md).
 """
 
 
-def write_page(records: Iterable[RunRecord], suite: Suite, path: Path) -> list[Path]:
+def write_page(records: Iterable[RunRecord], path: Path) -> list[Path]:
     """Write the page, and its figures beside it; returns what was written.
 
     Args:
-        records: of any submissions, variants too.
-        suite: whose records are used.
+        records: of any submissions, variants too; each stress and ablation uses those of its suite.
         path: of the page, a Markdown file.
     """
-    records = [record for record in records if record.suite == suite.name]
-    found = degradations(records, suite.name, STRESSES)
-    shifted = shifted_runs(records, suite.name, STRESSES)
-    runs = sort_runs(records, suite.name)
-    swept = [entry for ablation in ABLATIONS if (entry := sweep_of(runs, ablation, _plain(ablation.submission)))]
+    records = list(records)
+    found, shifted, believed = [], [], []
+    for suite, stresses in by_suite(STRESSES).items():
+        found += degradations(records, suite, stresses)
+        shifted += shifted_runs(records, suite, stresses)
+        believed += stressed_beliefs(records, suite, stresses)
+    runs = {name: sort_runs(records, name) for name in {entry.suite for entry in (*STRESSES, *ABLATIONS)}}
+    swept = [
+        entry
+        for ablation in ABLATIONS
+        if (entry := sweep_of(runs[ablation.suite], ablation, _plain(ablation.submission)))
+    ]
     names = {record.submission for record in records} | {entry.ablation.submission for entry in swept}
     palette = colours(order(names, published_names(SUBMISSIONS)))
-    parts: list[Part] = [_INTRODUCTION.format(suite=suite.name, name=path.as_posix())]
-    believed = stressed_beliefs(records, suite.name, STRESSES)
+    suites = " and ".join(
+        f"{name} suite for {', '.join(dict.fromkeys(stress.family for stress in stresses))}"
+        for name, stresses in by_suite(STRESSES).items()
+    )
+    parts: list[Part] = [_INTRODUCTION.format(suites=suites, name=path.as_posix())]
     sections = (
         _question(found),
         _curves(found, palette),
@@ -182,14 +192,14 @@ def _verdict(entry: Swept, table: Table) -> str:
     return f"Against {usual}, the usual value: {'; '.join(said) or 'no value certainly differs'}.\n"
 
 
-def missing(runs: Runs) -> Table:
-    """List what the page would hold if everything had been played, and the command that plays it."""
+def missing(runs: Mapping[str, Runs]) -> Table:
+    """List what the page would hold if everything had been played, and the command that plays it; runs by suite."""
     rows: list[Row] = []
     for stress in STRESSES:
-        for name in (ASSUMES, ASSUMES_NOT):
-            if not _plain(name).applies_to(stress.task_id):
-                continue
-            lacking = [f"{level:g}" for level, task in stress.levels if _finished(runs, name, task) < RUNS]
+        for name in _SUBJECTS.get(stress.family, (ASSUMES, ASSUMES_NOT)):
+            lacking = [
+                f"{level:g}" for level, task in stress.levels if _finished(runs[stress.suite], name, task) < RUNS
+            ]
             command = f"penumbra stress {name} --only {stress.name} --family {stress.family}"
             rows += _lack(f"{stress.name} of {stress.task_id}", name, lacking, command)
     for ablation in ABLATIONS:
@@ -197,7 +207,7 @@ def missing(runs: Runs) -> Table:
         lacking = [
             spoken(value)
             for value, name in zip(ablation.values, names, strict=True)
-            if any(_finished(runs, name, task) < RUNS for task in ablation.tasks)
+            if any(_finished(runs[ablation.suite], name, task) < RUNS for task in ablation.tasks)
         ]
         command = f"penumbra ablate {ablation.submission} --only {ablation.name}"
         rows += _lack(f"ablation {ablation.name}", ablation.submission, lacking, command)

@@ -170,7 +170,7 @@ def test_the_command_trains_variants_once_and_shows_them(stubborn, tmp_path, mon
         (["rec-hyst-iql", "--sweep", "bta=1,2"], "did you mean 'beta'"),
         (["--sweep", "beta=1"], "needs a submission"),
         (["random"], "submission='random' has no standard ablation"),
-        (["--only", "samples"], "no ablation has records of two values"),
+        (["--only", "samples", "--suite", "full"], "no ablation has records of two values in full suite"),
     ],
 )
 def test_bad_requests_are_said(arguments, message):

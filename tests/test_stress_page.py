@@ -22,7 +22,7 @@ from leaderboard.stressed_beliefs import stressed_beliefs, stressed_figure, stre
 from leaderboard.submission import parse_record
 from leaderboard.tables import ranking
 
-SUITE = SUITES["laptop"]
+SUITE = SUITES["quick"]
 (SLIP,) = get_stresses(("slip",), ("oracle",))
 
 
@@ -66,7 +66,7 @@ RECORDS = [parse_record(json.dumps(record)) for record in everything()]
 
 
 def test_the_page_is_the_same_twice_and_answers_the_question(tmp_path):
-    written = write_page(RECORDS, SUITE, tmp_path / "page.md")
+    written = write_page(RECORDS, tmp_path / "page.md")
     assert [path.name for path in written] == [
         "page.md",
         "page-stress-slip.png",
@@ -80,11 +80,11 @@ def test_the_page_is_the_same_twice_and_answers_the_question(tmp_path):
     assert "## belief-i2q on oracle-v0: trained at one slip, met by another" in text
     assert "Not played yet: samples=10, 20." in text
     first = [path.read_bytes() for path in written]
-    assert [path.read_bytes() for path in write_page(RECORDS[::-1], SUITE, tmp_path / "page.md")] == first
+    assert [path.read_bytes() for path in write_page(RECORDS[::-1], tmp_path / "page.md")] == first
 
 
 def test_what_is_missing_is_listed_with_the_command_that_plays_it():
-    table = missing(sort_runs(RECORDS, "laptop"))
+    table = missing({name: sort_runs(RECORDS, name) for name in ("quick", "laptop")})
     rows = {(row["what"], row["submission"]): row for row in table.data.to_dict("records")}
     assert ("slip of oracle-v0", "belief-i2q") not in rows
     assert rows["ablation samples", "belief-i2q"]["lacking"] == "10, 20"
@@ -94,7 +94,7 @@ def test_what_is_missing_is_listed_with_the_command_that_plays_it():
 
 
 def test_a_page_without_records_says_what_is_missing(tmp_path):
-    (page,) = write_page([], SUITE, tmp_path / "page.md")
+    (page,) = write_page([], tmp_path / "page.md")
     assert "## What is missing" in page.read_text()
 
 
@@ -142,7 +142,7 @@ def test_beliefs_under_stress_lie_between_that_worlds_prior_and_posterior():
 
 
 def test_where_no_filter_is_known_the_posterior_is_left_out():
-    (noise,) = get_stresses(("noise",), ("oracle",))
+    (noise,) = get_stresses(("noise",), ("gathering",))
     records = [
         parse_record(json.dumps(raw("belief-i2q", task, 0, 0.5, beliefs=0.5)))
         for _, task in noise.levels[1:]  # the mildest is the task itself, whose posterior is known

@@ -25,6 +25,7 @@ class Ablation:
         tasks: where.
         question: what is asked, in a few words.
         base: parameters that all of its variants have changed besides.
+        suite: whose budgets its evidence has: the smallest at which learners leave the trivial score there.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Ablation:
     tasks: tuple[str, ...]
     question: str = ""
     base: Mapping[str, Any] = field(default_factory=dict)
+    suite: str = "quick"
 
     def names(self, submission: Submission) -> list[str]:
         """Return the submissions that stand for the values, in order.
@@ -85,9 +87,16 @@ ABLATIONS = (
         ("configuration", "neighbours", "nothing"),
         _FIRMS,
         "what critics know of the others: configuration, mean field or nothing",
+        suite="laptop",
     ),
     Ablation(
-        "sharing", "ia2c++-cf", "reward", ("team", "neighbourhood", "individual"), _FIRMS, "whose reward agents learn"
+        "sharing",
+        "ia2c++-cf",
+        "reward",
+        ("team", "neighbourhood", "individual"),
+        _FIRMS,
+        "whose reward agents learn",
+        suite="laptop",
     ),
 )  # fmt: skip
 

@@ -34,6 +34,11 @@ class Stress:
         """The family of its task."""
         return spec(self.task_id).family
 
+    @property
+    def suite(self) -> str:
+        """The suite whose budgets its evidence has: the smallest at which learners leave the trivial score there."""
+        return "quick" if self.family == "oracle" else "laptop"
+
 
 def _turned(name: str, task_id: str, values: tuple[float, ...], mildest: float = 0.0) -> Stress:
     levels = [(value, task_id if value == mildest else f"{task_id}:{name}={value:g}") for value in values]
@@ -104,3 +109,11 @@ def shifts(stresses: tuple[Stress, ...]) -> dict[str, tuple[str, ...]]:
 def task_ids(stresses: tuple[Stress, ...]) -> list[str]:
     """Return the tasks of all levels, each once: they run in any suite, at its budgets."""
     return list(dict.fromkeys(task_id for stress in stresses for _, task_id in stress.levels))
+
+
+def by_suite(stresses: tuple[Stress, ...], suite: str | None = None) -> dict[str, tuple[Stress, ...]]:
+    """Return the stresses of each suite: their own, or all of one that is named."""
+    if suite is not None:
+        return {suite: stresses}
+    names = dict.fromkeys(stress.suite for stress in stresses)
+    return {name: tuple(stress for stress in stresses if stress.suite == name) for name in names}

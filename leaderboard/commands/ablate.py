@@ -26,7 +26,9 @@ def ablate(
     task_patterns: Annotated[
         list[str] | None, typer.Option("--tasks", help="Task id or pattern; may be given several times.")
     ] = None,
-    suite: Annotated[str, typer.Option(help="Whose budgets and runs: quick, laptop or full.")] = "quick",
+    suite: Annotated[
+        str | None, typer.Option(help="Whose budgets and runs: quick, laptop or full; default: each ablation's own.")
+    ] = None,
     runs: Annotated[int | None, typer.Option(min=1, help="Runs per task; default: the suite's.")] = None,
     parameters: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Changed in all variants of a sweep.")
@@ -42,25 +44,25 @@ def ablate(
     Records lie beside those of `penumbra run`, under names such as belief-i2q:samples=5; the submission's own records
     stand for the usual value. The same command again does only what is missing.
     """
-    from benchmark.harness.suites import get_suite
     from leaderboard.ablation import ablation_table, sort_runs, sweep_of
     from leaderboard.submission import read_records
 
     asked = _asked(submission, sweep or (), only or (), task_patterns or (), parameters or (), suite)
-    source = folder or (Path("results") / suite if submission else SUBMISSIONS)
-    failed = False
-    if submission:
-        for ablation, base in asked:
-            tasks = get_suite(suite).select(task_patterns) if task_patterns else list(ablation.tasks)
+    done, found, records = True, [], []
+    for name in dict.fromkeys(ablation.suite for ablation, _ in asked):
+        source = folder or (Path("results") / name if submission else SUBMISSIONS)
+        mine = [(ablation, base) for ablation, base in asked if ablation.suite == name]
+        for ablation, base in mine if submission else ():
             try:
-                run(_variants(ablation, base, submission), suite, tasks, runs, source)
+                run(_variants(ablation, base, submission or base.name), name, list(ablation.tasks), runs, source)
             except typer.Exit:  # some cell failed, which its record says; the others are worth seeing
-                failed = True
-    records = read_records(source, variants=True)
-    sorted_runs = sort_runs(records, suite)
-    found = [swept for ablation, base in asked if (swept := sweep_of(sorted_runs, ablation, base))]
+                done = False
+        there = read_records(source, variants=True)
+        sorted_runs = sort_runs(there, name)
+        found += [swept for ablation, base in mine if (swept := sweep_of(sorted_runs, ablation, base))]
+        records += there
     if not found:
-        raise ValueError(f"ablate: no ablation has records of two values in suite {suite!r}")
+        raise ValueError(f"ablate: no ablation has records of two values in {'its' if suite is None else suite} suite")
     tables = [ablation_table(swept) for swept in found]
     show(tables, out)
     if figures:
@@ -71,7 +73,7 @@ def ablate(
         palette = make_palette(records, published_names(SUBMISSIONS))
         for path in write_ablation_figures(found, figures, palette):
             tell(f"written: {path}")
-    if failed:
+    if not done:
         raise typer.Exit(1)
 
 
@@ -87,7 +89,7 @@ def _asked(
     only: Sequence[str],
     task_patterns: Sequence[str],
     parameters: Sequence[str],
-    suite: str,
+    suite: str | None,
 ) -> "list[tuple[Ablation, Submission]]":
     """Return the ablations to do or show, each with its plain submission."""
     from dataclasses import replace
@@ -97,12 +99,13 @@ def _asked(
     from benchmark.harness.suites import get_suite
     from benchmark.harness.variant import parse_change
 
-    tasks = tuple(get_suite(suite).select(task_patterns))
+    chosen = {} if suite is None else {"suite": get_suite(suite).name}
     if sweeps:
         if submission is None:
             raise ValueError("ablate: --sweep needs a submission")
         base = find_submission(submission, [SUBMISSIONS])
         changes = dict(parse_change(text) for text in parameters)
+        tasks = get_suite(suite or Ablation.suite).select(task_patterns)
         fitting = tuple(task_id for task_id in tasks if base.applies_to(task_id))
         found = []
         for text in sweeps:
@@ -110,8 +113,12 @@ def _asked(
             parsed = tuple(parse_change(f"{name}={value}")[1] for value in values.split(","))
             if not equals or not values:
                 raise ValueError(f"--sweep {text!r} must have the form NAME=V1,V2,...")
-            found.append((Ablation(name, base.name, name, parsed, fitting, base=changes), base))
+            found.append((Ablation(name, base.name, name, parsed, fitting, base=changes, **chosen), base))
         return found
-    standard = get_ablations((submission,) if submission else (), only)
-    bases = {entry.submission: find_submission(entry.submission, [SUBMISSIONS]) for entry in standard}
-    return [(replace(entry, tasks=tasks) if task_patterns else entry, bases[entry.submission]) for entry in standard]
+    found = []
+    for entry in get_ablations((submission,) if submission else (), only):
+        entry = replace(entry, **chosen)
+        if task_patterns:
+            entry = replace(entry, tasks=tuple(get_suite(entry.suite).select(task_patterns)))
+        found.append((entry, find_submission(entry.submission, [SUBMISSIONS])))
+    return found

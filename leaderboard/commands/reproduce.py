@@ -16,7 +16,7 @@ def reproduce(
         list[Path] | None, typer.Argument(help="Folders or files of records; default: the published results.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write it here; a page needs a .md.")] = None,
-    suite: Annotated[str, typer.Option(help="grid-worlds and stress: which suite's records.")] = "laptop",
+    suite: Annotated[str, typer.Option(help="grid-worlds: which suite's records.")] = "laptop",
 ) -> None:
     """Print a paper's results beside our own, with intervals and exact optima. Reads records, trains nothing."""
     from benchmark.harness.suites import get_suite
@@ -34,10 +34,10 @@ def reproduce(
     if what != "table1":
         if out is None:
             raise ValueError(f"reproduce: {what} is a page with figures; say where with --out PAGE.md")
-        if what == "organization":
-            written = write_page(records, out)
+        if what == "grid-worlds":
+            written = grid_worlds(records, get_suite(suite), out)
         else:
-            written = {"grid-worlds": grid_worlds, "stress": stress}[what](records, get_suite(suite), out)
+            written = {"organization": write_page, "stress": stress}[what](records, out)
         tell("written: " + ", ".join(map(str, written)))
         return
     show(tables_of_table_1(records), out)

@@ -1,19 +1,24 @@
 """``penumbra stress``: how much of a score is kept as the world gets harder."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from leaderboard.commands.run import run
 from leaderboard.commands.terminal import SUBMISSIONS, show, tell
 
+if TYPE_CHECKING:
+    from benchmark.harness.stress import Stress
+
 
 def stress(
     submissions: Annotated[
         list[str] | None, typer.Argument(help="Submissions to train at every level; none: only show what is there.")
     ] = None,
-    suite: Annotated[str, typer.Option(help="Whose budgets and runs: quick, laptop or full.")] = "quick",
+    suite: Annotated[
+        str | None, typer.Option(help="Whose budgets and runs: quick, laptop or full; default: each stress's own.")
+    ] = None,
     only: Annotated[list[str] | None, typer.Option(help="Only these stresses, such as slip.")] = None,
     family: Annotated[list[str] | None, typer.Option(help="Only tasks of these families.")] = None,
     runs: Annotated[int | None, typer.Option(min=1, help="Runs per task; default: the suite's.")] = None,
@@ -31,27 +36,25 @@ def stress(
     The same command again does only what is missing; records lie beside those of `penumbra run`, whose cells count as
     the mildest level.
     """
-    from benchmark.harness.stress import get_stresses, shifts, task_ids
+    from benchmark.harness.stress import by_suite, get_stresses
     from leaderboard.robustness import degradations
     from leaderboard.shift import shift_table, shifted_runs
     from leaderboard.stress_tables import report
     from leaderboard.submission import read_records
 
-    failed = False
-    stresses = get_stresses(tuple(only or ()), tuple(family or ()))
-    source = folder or (Path("results") / suite if submissions else SUBMISSIONS)
-    if submissions:
-        rounds = [([task_id], others) for task_id, others in shifts(stresses).items()]
-        for tasks, others in rounds if shift else [(task_ids(stresses), ())]:
-            try:
-                run(submissions, suite, tasks, runs, source, evaluate_on=list(others))
-            except typer.Exit:  # some cell failed, which its record says; the others are worth seeing
-                failed = True
-    records = read_records(source, variants=True)
-    found = degradations(records, suite, stresses)
+    done, found, shifted, records = True, [], [], []
+    for name, stresses in by_suite(get_stresses(tuple(only or ()), tuple(family or ())), suite).items():
+        source = folder or (Path("results") / name if submissions else SUBMISSIONS)
+        if submissions:
+            done = _played(submissions, name, stresses, runs, source, shift) and done
+        there = read_records(source, variants=True)
+        found += degradations(there, name, stresses)
+        shifted += shifted_runs(there, name, stresses)
+        records += there
     if not found:
-        raise ValueError(f"stress: no submission has records of two levels of a stress in suite {suite!r}")
-    shifted = shifted_runs(records, suite, stresses)
+        raise ValueError(
+            f"stress: no submission has records of two levels of a stress in suite {suite or 'of its own'}"
+        )
     tables = [*report(found), *map(shift_table, shifted)]
     show(tables, out)
     if figures:
@@ -62,5 +65,26 @@ def stress(
         written = write_stress_figures(found, figures, make_palette(records, published_names(SUBMISSIONS)))
         for path in [*written, *write_shift_figures(shifted, figures)]:
             tell(f"written: {path}")
-    if failed:
+    if not done:
         raise typer.Exit(1)
+
+
+def _played(
+    submissions: list[str],
+    suite: str,
+    stresses: "tuple[Stress, ...]",
+    runs: int | None,
+    folder: Path,
+    shift: bool,
+) -> bool:
+    """Train what is missing; whether nothing failed."""
+    from benchmark.harness.stress import shifts, task_ids
+
+    done = True
+    rounds = [([task_id], others) for task_id, others in shifts(stresses).items()]
+    for tasks, others in rounds if shift else [(task_ids(stresses), ())]:
+        try:
+            run(submissions, suite, tasks, runs, folder, evaluate_on=list(others))
+        except typer.Exit:  # some cell failed, which its record says; the others are worth seeing
+            done = False
+    return done
