@@ -41,7 +41,6 @@ PUBLISHED: Mapping[str, Any] = {
     "floor": 0.0,
     "balance": 1.0,
     "collect": 10,
-    "taste": 0.0,
 }
 
 
@@ -84,7 +83,6 @@ class IA2C:
         memory: of the others' mean policy, see ``PopulationFilter``.
         spread_memory: of how far they are from it.
         settled: prior probability, at the end, that the others have fixed roles; it grows linearly from 0.
-        taste: how much an agent may like or dislike *group* for its own sake, times 1 / N, see ``private_tastes``.
     """
 
     summary: str = "configuration"
@@ -96,7 +94,7 @@ class IA2C:
     advantage: str = "counterfactual"
     gamma: float = 0.9
     actor_rate: float = 3e-3
-    decay_from: float = 0.6
+    decay_from: float = 0.8
     second_moment: float = 0.99
     critic_rate: float = 3e-3
     critic_updates: int = 4
@@ -117,7 +115,6 @@ class IA2C:
     memory: float = 0.01
     spread_memory: float = 0.1
     settled: float = 0.99
-    taste: float = 0.3
 
     def __post_init__(self) -> None:
         allowed = {

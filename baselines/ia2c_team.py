@@ -30,9 +30,8 @@ from baselines.organization import (
 from baselines.steps import StepReplay
 from benchmark.episodes.rollout import Episodes
 from benchmark.harness.protocol import Setting
-from benchmark.tasks.organization import ACTIONS, GROUP, PUBLIC, Organization
+from benchmark.tasks.organization import PUBLIC, Organization
 from benchmark.tasks.organization_pair import OrganizationPair
-from benchmark.tasks.streams import bits, uniform
 from benchmark.tasks.task import Layout, one_hot
 
 if TYPE_CHECKING:
@@ -97,7 +96,6 @@ class Team:
             and config.own_action == "merged"
             and config.critic == "counts"
         )
-        self.tastes = private_tastes(keys, agents, publics, config.taste)
         self.replay = StepReplay(keys, config.replay)
         self.probabilities = self._probabilities()
 
@@ -184,7 +182,7 @@ class Team:
             publics, samples = drawn.shape[2:4]
             public = torch.arange(publics, device=drawn.device).repeat_interleave(samples).expand(*drawn.shape[:2], -1)
             q = self._all_actions(public, drawn.flatten(2, 3)).unflatten(2, (publics, samples)).mean(3)
-            advantage = counterfactual_advantage(q + self.tastes, log_policy.detach().exp())
+            advantage = counterfactual_advantage(q, log_policy.detach().exp())
             share = one_hot(steps.public, publics).mean(1)[:, None] ** config.balance
             loss = policy_loss(log_policy, advantage, share, entropy, config.floor)
         else:
@@ -247,29 +245,6 @@ def public_features(layout: Layout) -> Tensor:
     if "previous_public" not in layout.slices:
         return now
     return torch.cat((now.repeat(len(PUBLIC), 1), now.repeat_interleave(len(PUBLIC), 0)), 1)
-
-
-def private_tastes(run_keys: Tensor, agents: int, publics: int, size: float) -> Tensor:
-    """Return what each agent adds to the worth of every action at every public observation.
-
-    Agents that earn the same in either of two roles end undecided, each because the others are, and nobody dares the
-    last swaps to the barest majority. A small fixed liking for *group*, each agent's own, decides who takes which role;
-    the team earns the same whoever does. Source: Harsanyi, *Games with Randomly Disturbed Payoffs*, International
-    Journal of Game Theory 2, 1973.
-
-    Args:
-        run_keys: int64 ``[R]``, from which they are drawn.
-        agents: N.
-        publics: P.
-        size: the largest liking or dislike, times 1 / N: what one agent can change in a team's reward is 4 / N.
-
-    Returns:
-        float32 ``[R, N, P, A]``, 0 but for *group*.
-    """
-    draws = uniform(bits(run_keys, 0, "taste", agents * publics)).unflatten(1, (agents, publics))
-    tastes = torch.zeros(*draws.shape, len(ACTIONS), device=draws.device)
-    tastes[..., GROUP] = (2 * draws - 1) * size / agents
-    return tastes
 
 
 def count_of_others(task: Organization | OrganizationPair, local: bool, device: torch.device) -> Tensor:

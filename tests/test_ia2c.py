@@ -17,7 +17,7 @@ from baselines.actor_critic import (
 from baselines.configuration import configurations
 from baselines.critics import ConfigurationCritic, CountCritic
 from baselines.ia2c import IA2C
-from baselines.ia2c_team import private_tastes, public_features
+from baselines.ia2c_team import public_features
 from baselines.organization import TablePolicy
 from benchmark.episodes.rollout import rollout
 from benchmark.harness.protocol import Setting
@@ -182,16 +182,6 @@ def test_critics_that_know_nothing_of_the_others_value_own_actions_alone(monkeyp
         heard.clear()
         train(replace(SMALL, summary=summary), Organization(team_size=4), (0,), 4)
         assert any(bool(counts.any()) for counts in heard) == told
-
-
-def test_agents_have_tastes_of_their_own_for_group_alone():
-    tastes = private_tastes(torch.tensor([5, 7]), 40, 3, 0.3)
-    assert tastes.shape == (2, 40, 3, 3)
-    assert not tastes[..., :2].any()
-    assert tastes[..., 2].abs().max() <= 0.3 / 40
-    assert tastes[..., 2].std() == pytest.approx(0.3 / 40 / 3**0.5, rel=0.1)  # uniform
-    assert torch.equal(tastes[1], private_tastes(torch.tensor([7]), 40, 3, 0.3)[0])
-    assert not private_tastes(torch.tensor([5]), 4, 3, 0.0).any()
 
 
 def test_training_repeats_itself():
