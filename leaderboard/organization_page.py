@@ -107,7 +107,7 @@ def scale_figure(groups: Mapping[Series, Sequence[Size]]) -> Figure:
             ax.loglog([size.agents for size in points], heights, marker="o", label=str(series), **style)
         ax.set_xlabel("agents")
         ax.set_ylabel(label)
-        for axis, labelled in ((ax.xaxis, (1, 3)), (ax.yaxis, (1, 2, 5))):
+        for axis, labelled in ((ax.xaxis, (1, 3)), (ax.yaxis, (1, 1.5, 2, 3, 5, 7))):
             axis.set_major_locator(LogLocator(subs=labelled))
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
             axis.set_minor_locator(NullLocator())
