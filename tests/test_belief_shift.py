@@ -11,7 +11,9 @@ from benchmark.episodes.datasets import dataset
 from benchmark.episodes.policy import RandomPolicy
 from benchmark.episodes.rollout import rollout
 from benchmark.harness.stress import get_stresses
+from benchmark.measures.posterior import exact_posterior
 from benchmark.tasks.oracle import Oracle
+from benchmark.tasks.perturb import Noise
 from benchmark.tasks.streams import episode_keys, policy_keys
 from leaderboard.belief_shift import Shift, read, sentence, shift_table
 
@@ -26,7 +28,14 @@ def histories(task_id):
 
 @pytest.fixture
 def beliefs(monkeypatch):
-    """An untrained belief for the two mildest levels, and short datasets."""
+    """An untrained belief for the two mildest levels, short datasets, and noise as if no filter were known for it."""
+
+    def known(task):
+        if isinstance(task, Noise):
+            raise ValueError("no exact filter is known")
+        return exact_posterior(task)
+
+    monkeypatch.setattr(command, "exact_posterior", known)
     model = BeliefModel(KEY, Oracle(), BeliefForm()).requires_grad_(False)
     monkeypatch.setattr(command, "histories", histories)
     monkeypatch.setattr(
