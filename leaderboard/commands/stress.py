@@ -52,9 +52,8 @@ def stress(
         shifted += shifted_runs(there, name, stresses)
         records += there
     if not found:
-        raise ValueError(
-            f"stress: no submission has records of two levels of a stress in suite {suite or 'of its own'}"
-        )
+        where = "its" if suite is None else suite
+        raise ValueError(f"stress: no submission has records of two levels of a stress in {where} suite")
     tables = [*report(found), *map(shift_table, shifted)]
     show(tables, out)
     if figures:
