@@ -23,6 +23,8 @@ SPREADS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
 _SWEEPS = 50
 # Added to the reports of every action, for means that are defined before anything is heard.
 _PSEUDO_COUNT = 1e-3
+# Variance of rounding to whole numbers (Sheppard's correction).
+_ROUNDING = 1 / 12
 # Normal draws end at 5.3 standard deviations; beyond the resolution of uniform ones they would be infinite.
 _LOWEST = 2.0**-23 - 1
 
@@ -107,7 +109,8 @@ def spread_log_likelihood(policy: Tensor, agents: Tensor, noise: Tensor, scatter
     n others with policies ``p_j`` are reported with covariance ``n (cov(q) - (1 - s) W' cov(p) W)``: what noise W makes
     of everybody's mean policy p, less the share 1 - s that lies between the agents instead of within them. Reports of
     many agents are taken to be normal; the scatter about their own mean is then Wishart (Anderson, *An Introduction to
-    Multivariate Statistical Analysis*, section 7.2).
+    Multivariate Statistical Analysis*, section 7.2). Where nothing spreads them in some direction, as with fixed roles
+    and no noise, that counts are whole does.
 
     Args:
         policy: the mean policy p, ``[..., 3]``.
@@ -124,6 +127,8 @@ def spread_log_likelihood(policy: Tensor, agents: Tensor, noise: Tensor, scatter
     spread = torch.tensor(SPREADS, device=policy.device)[:, None]
     expected = agents[..., None, None] * (whole[..., None, :] - (1 - spread) * moved[..., None, :])
     a, b, c = expected.unbind(-1)
+    rounded = _ROUNDING * (a * c - b * b < _ROUNDING**2)
+    a, c = a + rounded, c + rounded
     determinant = a * c - b * b
     u, v, w = scatter[..., None, :].unbind(-1)
     distance = (c * u - 2 * b * v + a * w) / determinant

@@ -85,7 +85,13 @@ def parse(text: str | bytes, source: str, adapter: TypeAdapter[Parsed]) -> Parse
 
 
 def record_files(path: Path) -> list[Path]:
-    """Return the files of records in a folder; a file stands for itself."""
+    """Return the files of records in a folder; a file stands for itself.
+
+    Raises:
+        SubmissionError: if there is neither.
+    """
+    if not path.exists():
+        raise SubmissionError(f"{path}: there is no such file or folder of records")
     if not path.is_dir():
         return [path]
     found = [file for kind in ("*.json", "*.jsonl") for file in path.rglob(kind)]

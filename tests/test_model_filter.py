@@ -17,6 +17,7 @@ from baselines.model_filter import (
     mean_policy,
     spread_log_likelihood,
 )
+from baselines.organization import report_noise
 from benchmark.tasks.organization import GROUP, SELF, Organization
 from benchmark.tasks.streams import episode_keys
 
@@ -119,10 +120,10 @@ def test_covariance_of_one_draw():
     assert covariance(torch.tensor([0.0, 0.0, 1.0])).tolist() == [0.0, 0.0, 0.0]
 
 
-def filter_of(policies: Tensor, episodes: int, *, seed: int = 0) -> tuple[PopulationFilter, Tensor]:
+def filter_of(policies: Tensor, episodes: int, *, seed: int = 0, noise: float = 0.2) -> tuple[PopulationFilter, Tensor]:
     """Let N agents act by fixed policies ``[N, 3]``, whatever they see, and let agents hear of it."""
     agents = len(policies)
-    task = Organization(team_size=agents)
+    task = Organization(team_size=agents, noise=noise)
     keys = episode_keys("user", seed, episodes)
     thresholds = policies.cumsum(-1)[:, :2]
     draws = torch.rand(episodes, 30, agents, 1, generator=torch.Generator().manual_seed(seed))
@@ -132,7 +133,7 @@ def filter_of(policies: Tensor, episodes: int, *, seed: int = 0) -> tuple[Popula
         state = task.transition(state, actions[:, step], keys, step).state
         reports.append(state.reports.float())
     heard = torch.stack(reports, 1).flatten(0, 1)[None]  # [1, B, N, 3]
-    belief = PopulationFilter((1, agents, 1), torch.full((agents,), agents - 1), NOISE, 0.01, 0.1)
+    belief = PopulationFilter((1, agents, 1), torch.full((agents,), agents - 1), report_noise(task), 0.01, 0.1)
     belief.observe(torch.zeros(1, 30 * episodes, dtype=torch.int64), heard, episodes)
     return belief, heard
 
@@ -157,6 +158,18 @@ def test_roles_are_told_from_chance():
     spreads = torch.tensor(SPREADS)
     assert (settled.spread @ spreads).mean() < 0.08
     assert (alike.spread @ spreads).mean() > 0.8
+
+
+@pytest.mark.parametrize("agents", [3, 9, 27])
+def test_reports_without_noise_tell_roles_from_chance_too(agents):
+    for policies, wanted in ((settled_team(agents), 0.01), (torch.tensor([0.5, 0.0, 0.5]).expand(agents, 3), 0.6)):
+        prediction = filter_of(policies, 10, noise=0.0)[0].predict(0.5)
+        truth = (policies.sum(0) - policies) / (agents - 1)
+        assert prediction.policy[0, :, 0].sum(-1).tolist() == pytest.approx([1.0] * agents)
+        assert (prediction.policy[0, :, 0] - truth).abs().max() < 0.15
+        assert abs((prediction.spread @ torch.tensor(SPREADS)).mean() - wanted) < (0.05 if wanted < 0.1 else 0.4)
+        happened = (truth[0] * (agents - 1)).round().to(torch.int64)
+        assert prediction.log_likelihood(happened.expand(1, 1, 1, 3), 0).isfinite().all()
 
 
 def test_an_agent_learns_from_its_own_reports_only_and_a_stacked_run_is_the_run_alone():

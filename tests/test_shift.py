@@ -11,12 +11,13 @@ from benchmark.episodes.policy import ConstantPolicy
 from benchmark.harness.contain import job_from_json, job_to_json
 from benchmark.harness.elsewhere import Elsewhere
 from benchmark.harness.runner import Job, missing_seeds, run_job
-from benchmark.harness.stress import Stress, get_stresses, shifts
+from benchmark.harness.stress import Stress, get_stresses, shifts, task_ids
 from benchmark.harness.submission import find_submission
 from benchmark.harness.suites import FINAL_MARKS, MARKS, Suite
 from benchmark.measures.references import reference
 from benchmark.tasks.registry import make_task
 from leaderboard import cli
+from leaderboard.commands import stress as stress_command
 from leaderboard.commands.terminal import SUBMISSIONS
 from leaderboard.plausible import implausible
 from leaderboard.record import FinishedRun
@@ -137,3 +138,17 @@ def test_the_command_fills_the_matrix(tmp_path):
     assert result.exit_code == 0, result.output
     assert "random on honeycomb-v0: trained at one informed, met by another" in result.output
     assert (tmp_path / "shift-informed.png").exists()
+
+
+def test_suites_where_a_submission_does_not_apply_are_passed_over(tmp_path, monkeypatch):
+    played = []
+    monkeypatch.setattr(stress_command, "run", lambda *asked, **_: played.append(asked[:3]))
+    arguments = ["stress", "ia2c++-cf", "--only", "reports", "--only", "hint", "--folder", str(tmp_path / "out")]
+    result = CliRunner().invoke(cli.app, arguments)
+    assert "no submission has records of two levels" in str(result.exception)
+    (reports,) = get_stresses(("reports",))
+    (hint,) = get_stresses(("hint",))
+    assert played == [(["ia2c++-cf"], "laptop", task_ids((reports,)))]
+    played.clear()
+    CliRunner().invoke(cli.app, [argument.replace("ia2c++-cf", "random") for argument in arguments])
+    assert played == [(["random"], "quick", task_ids((hint,))), (["random"], "laptop", task_ids((reports,)))]

@@ -47,7 +47,7 @@ def stress(
         source = folder or (Path("results") / name if submissions else SUBMISSIONS)
         if submissions:
             done = _played(submissions, name, stresses, runs, source, shift) and done
-        there = read_records(source, variants=True)
+        there = read_records(source, variants=True) if source.exists() or not submissions else []
         found += degradations(there, name, stresses)
         shifted += shifted_runs(there, name, stresses)
         records += there
@@ -76,12 +76,16 @@ def _played(
     folder: Path,
     shift: bool,
 ) -> bool:
-    """Train what is missing; whether nothing failed."""
+    """Train what is missing, where a submission applies; whether nothing failed."""
     from benchmark.harness.stress import shifts, task_ids
+    from benchmark.harness.submission import find_submission
 
+    manifests = [find_submission(name, [SUBMISSIONS]) for name in submissions]
     done = True
     rounds = [([task_id], others) for task_id, others in shifts(stresses).items()]
     for tasks, others in rounds if shift else [(task_ids(stresses), ())]:
+        if not any(manifest.applies_to(task_id) for manifest in manifests for task_id in tasks):
+            continue  # that is told at the end if there is nothing at all to show
         try:
             run(submissions, suite, tasks, runs, folder, evaluate_on=list(others))
         except typer.Exit:  # some cell failed, which its record says; the others are worth seeing
