@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -28,12 +28,14 @@ class Degradation:
         submission: who.
         levels: float64 ``[L]``: the levels that were played, the mildest first.
         scores: float64 ``[R, L]``: clipped scores of the runs that were played at all of them.
+        unseen: whether it was trained at the mildest level only, and just evaluated at the others.
     """
 
     stress: Stress
     submission: str
     levels: Array
     scores: Array
+    unseen: bool = False
 
     @property
     def complete(self) -> bool:
@@ -68,7 +70,7 @@ class Degradation:
     def at(self, levels: Sequence[float]) -> "Degradation":
         """Return the same at some of its levels only."""
         places = [list(self.levels).index(level) for level in levels]
-        return Degradation(self.stress, self.submission, self.levels[places], self.scores[:, places])
+        return replace(self, levels=self.levels[places], scores=self.scores[:, places])
 
     def share(self) -> float:
         """Return the share of the score that is kept: the mean area over the mean score at the mildest level."""

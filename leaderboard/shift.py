@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from benchmark.harness.stress import Stress
 from benchmark.measures.references import reference
 from leaderboard import cells
 from leaderboard.record import FinishedRun, RunRecord
+from leaderboard.robustness import Degradation
 from leaderboard.statistics import RESAMPLES, Array, Estimate, clip, difference_estimate, mean_estimate
 from leaderboard.submission import merge
 from leaderboard.tables import INTERVAL, Row, Table, table_of
@@ -66,6 +69,18 @@ def shifted_runs(records: Iterable[RunRecord], suite: str, stresses: Sequence[St
             if any(home != away for home, away in scores):
                 found.append(Shifted(stress, submission, {key: clip(values) for key, values in scores.items()}))
     return found
+
+
+def unseen(found: Iterable[Shifted]) -> list[Degradation]:
+    """Return the curves of what was trained at the mildest level only: how it does where it has never learned."""
+    curves = []
+    for entry in found:
+        home = entry.stress.levels[0][0]
+        rows = {away: entry.scores[home, away] for away in entry.evaluated if (home, away) in entry.scores}
+        if len(rows) > 1 and len({len(row) for row in rows.values()}) == 1:
+            matrix = np.stack(list(rows.values()), axis=1)
+            curves.append(Degradation(entry.stress, entry.submission, np.array(list(rows)), matrix, unseen=True))
+    return curves
 
 
 def shift_table(shifted: Shifted, seed: int = 0, resamples: int = RESAMPLES) -> Table:

@@ -8,25 +8,23 @@ from benchmark.harness.ablations import ABLATIONS
 from benchmark.harness.stress import STRESSES, Stress, by_suite
 from benchmark.harness.submission import Submission, find_submission
 from leaderboard import belief_shift, cells
-from leaderboard.ablation import Runs, Swept, ablation_table, sort_runs, spoken, sweep_of
+from leaderboard.ablation import Swept, ablation_table, sort_runs, spoken, sweep_of
 from leaderboard.ablation_plots import ablation_figure
 from leaderboard.commands.terminal import SUBMISSIONS
 from leaderboard.page import Drawing, write
 from leaderboard.palette import Colour, colours, order
 from leaderboard.publish import published_names
-from leaderboard.record import FinishedRun, RunRecord
+from leaderboard.record import RunRecord
 from leaderboard.robustness import Comparison, Degradation, compare, degradations
-from leaderboard.shift import Shifted, shift_table, shifted_runs
+from leaderboard.shift import Shifted, shift_table, shifted_runs, unseen
+from leaderboard.stress_missing import missing
 from leaderboard.stress_plots import shift_figure, stress_figure
 from leaderboard.stress_tables import comparison_table, report
 from leaderboard.stressed_beliefs import Stressed, stressed_beliefs, stressed_figure, stressed_table
-from leaderboard.tables import Row, Table, table_of
+from leaderboard.tables import Table
 
 # The seed paper's open question: does what assumes determinism degrade faster than what assumes nothing of the kind?
 ASSUMES, ASSUMES_NOT = "belief-i2q", "rec-hyst-iql"
-# Whose ladders of other families the page should hold.
-_SUBJECTS = {"organization": ("ia2c++-cf",)}
-RUNS = 5  # of a cell that counts as evidence
 Part = str | Drawing | Table
 
 _INTRODUCTION = """\
@@ -73,6 +71,7 @@ def write_page(records: Iterable[RunRecord], path: Path) -> list[Path]:
         _curves(found, palette),
         _beliefs(believed, belief_shift.read(path.with_name(f"{path.stem}-belief-shift.json")), palette),
         _shifts(shifted),
+        _unseen(unseen(shifted), palette),
         _ablations(swept, palette),
     )
     for section in sections:
@@ -99,13 +98,18 @@ def _question(found: Sequence[Degradation]) -> Iterator[Part]:
     if not compared:
         return
     yield f"## What assumes determinism ({ASSUMES}) and what does not ({ASSUMES_NOT})\n"
+    yield from _answers(compared)
+
+
+def _answers(compared: Sequence[Comparison]) -> Iterator[Part]:
     for entry in compared:
         told = f"{entry.first.levels[-1]:g}"
         yield (
             f"- **{entry.stress.name} of {entry.stress.task_id}, up to {told}: {entry.answer}.** Over these levels "
             f"{ASSUMES} keeps {_share(entry.first)} and {ASSUMES_NOT} {_share(entry.second)}.\n"
         )
-    yield comparison_table(compared)
+    if compared:
+        yield comparison_table(compared)
 
 
 def _share(entry: Degradation) -> str:
@@ -138,8 +142,9 @@ def _beliefs(
 
 
 def _shifts(found: Sequence[Shifted]) -> Iterator[Part]:
-    for name in dict.fromkeys(entry.stress.name for entry in found):
-        mine = [entry for entry in found if entry.stress.name == name]
+    matrices = [entry for entry in found if len(entry.trained) > 1]
+    for name in dict.fromkeys(entry.stress.name for entry in matrices):
+        mine = [entry for entry in matrices if entry.stress.name == name]
         words = (
             f"Score when trained at one {name} and evaluated at another, with 95% bootstrap intervals; bold where it "
             "certainly is another score than that of training at the level of evaluation"
@@ -149,6 +154,20 @@ def _shifts(found: Sequence[Shifted]) -> Iterator[Part]:
         for entry in mine:
             yield _worst(entry)
             yield shift_table(entry)
+
+
+def _unseen(found: Sequence[Degradation], palette: Mapping[str, Colour]) -> Iterator[Part]:
+    """Show what is kept of a score where a policy has never learned: the mildest world is all that it knows."""
+    if not found:
+        return
+    words = (
+        "Score of policies trained at the mildest level only, evaluated at all: mean over runs with 95% bootstrap "
+        "bands over whole runs"
+    )
+    yield "## Trained in the mildest world, met by harder ones\n"
+    yield Drawing("unseen", words, partial(stress_figure, found, palette))
+    yield from _answers(comparisons(found))
+    yield from report(found)
 
 
 def _worst(entry: Shifted) -> str:
@@ -190,35 +209,3 @@ def _verdict(entry: Swept, table: Table) -> str:
     ]
     usual = spoken(entry.usual.value)
     return f"Against {usual}, the usual value: {'; '.join(said) or 'no value certainly differs'}.\n"
-
-
-def missing(runs: Mapping[str, Runs]) -> Table:
-    """List what the page would hold if everything had been played, and the command that plays it; runs by suite."""
-    rows: list[Row] = []
-    for stress in STRESSES:
-        for name in _SUBJECTS.get(stress.family, (ASSUMES, ASSUMES_NOT)):
-            lacking = [
-                f"{level:g}" for level, task in stress.levels if _finished(runs[stress.suite], name, task) < RUNS
-            ]
-            command = f"penumbra stress {name} --only {stress.name} --family {stress.family}"
-            rows += _lack(f"{stress.name} of {stress.task_id}", name, lacking, command)
-    for ablation in ABLATIONS:
-        names = ablation.names(_plain(ablation.submission))
-        lacking = [
-            spoken(value)
-            for value, name in zip(ablation.values, names, strict=True)
-            if any(_finished(runs[ablation.suite], name, task) < RUNS for task in ablation.tasks)
-        ]
-        command = f"penumbra ablate {ablation.submission} --only {ablation.name}"
-        rows += _lack(f"ablation {ablation.name}", ablation.submission, lacking, command)
-    notes = [f"Levels and values with fewer than {RUNS} finished runs on some of their tasks."]
-    return table_of("What is missing", rows, notes, ("what", "submission", "lacking", "command"))
-
-
-def _lack(what: str, name: str, lacking: Sequence[str], command: str) -> list[Row]:
-    row = {"what": what, "submission": name, "lacking": ", ".join(lacking), "command": command}
-    return [(dict(row), dict(row))] if lacking else []
-
-
-def _finished(runs: Runs, name: str, task: str) -> int:
-    return sum(isinstance(record, FinishedRun) for record in runs.get((name, task), {}).values())

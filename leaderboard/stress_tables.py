@@ -9,20 +9,28 @@ from leaderboard.tables import INTERVAL, UNKNOWN, Row, Table, table_of
 
 
 def report(found: Sequence[Degradation], seed: int = 0, resamples: int = RESAMPLES) -> list[Table]:
-    """Write a table for each stress: a row for every level, a column for every submission, with intervals."""
+    """Write a table for each stress: a row for every level, a column for every submission, with intervals.
+
+    Args:
+        found: all trained at every level, or all at the mildest only.
+        seed: of the intervals.
+        resamples: of the intervals.
+    """
     tables = []
     for stress in dict.fromkeys(entry.stress for entry in found):
         mine = sorted((entry for entry in found if entry.stress == stress), key=lambda entry: -entry.areas.mean())
         rows = [_row(f"{level:g}", level, mine, seed, resamples) for level, _ in stress.levels]
         rows += [_row(name, None, mine, seed, resamples) for name in ("area", "robustness", "cost")]
         counts = ", ".join(f"{entry.submission} {len(entry.scores)}" for entry in mine)
+        trained = f"trained at {mine[0].levels[0]:g} and" if mine[0].unseen else "trained and"
         notes = (
-            f"Score at each level, trained and evaluated there, against that level's references. {INTERVAL} "
+            f"Score at each level, {trained} evaluated there, against that level's references. {INTERVAL} "
             f"Runs: {counts}.",
             "area: mean score over the levels; robustness: the share of the mildest level's score that it is; cost: "
             "what the hardest level takes from the mildest's score, run by run.",
         )
-        tables.append(table_of(f"{stress.task_id} under {stress.name}", rows, notes, words=(stress.name,)))
+        title = f"{stress.task_id} under {stress.name}" + ", never trained under it" * mine[0].unseen
+        tables.append(table_of(title, rows, notes, words=(stress.name,)))
     return tables
 
 
@@ -68,4 +76,7 @@ def comparison_table(compared: Sequence[Comparison]) -> Table:
         "not told apart otherwise. It cannot be said where one of them has a single run, or learned nothing at the "
         "mildest level.",
     )
-    return table_of(f"Does {first} degrade faster than {second}?", rows, notes, ("stress", "task", f"{first} degrades"))
+    where = " where neither has learned" * compared[0].first.unseen
+    return table_of(
+        f"Does {first} degrade faster than {second}{where}?", rows, notes, ("stress", "task", f"{first} degrades")
+    )

@@ -17,7 +17,9 @@ from leaderboard import cli
 from leaderboard.ablation import sort_runs
 from leaderboard.board import frame, make_board
 from leaderboard.commands.terminal import SUBMISSIONS
-from leaderboard.stress_page import missing, write_page
+from leaderboard.shift import shifted_runs, unseen
+from leaderboard.stress_missing import missing
+from leaderboard.stress_page import write_page
 from leaderboard.stressed_beliefs import stressed_beliefs, stressed_figure, stressed_table
 from leaderboard.submission import parse_record
 from leaderboard.tables import ranking
@@ -26,7 +28,7 @@ SUITE = SUITES["quick"]
 (SLIP,) = get_stresses(("slip",), ("oracle",))
 
 
-def raw(name, task_id, seed, score, config=None, elsewhere=None, beliefs=None):
+def raw(name, task_id, seed, score, config=None, elsewhere=None, beliefs=None, suite=SUITE):
     def value(task, s):
         scale = reference(task)
         return float(f"{scale.trivial + s * (scale.reference - scale.trivial):.7g}")
@@ -39,7 +41,7 @@ def raw(name, task_id, seed, score, config=None, elsewhere=None, beliefs=None):
     told = beliefs and {"accuracy": beliefs, "nll": 0.5, "prior_accuracy": 0.33, "prior_nll": 1.1, "variables": {}}
     changes: dict[str, Any] = {"elsewhere": away} if away else {}
     return finished(
-        name, task_id, seed, value(task_id, score), suite=SUITE, config=config or {}, beliefs=told, **changes
+        name, task_id, seed, value(task_id, score), suite=suite, config=config or {}, beliefs=told, **changes
     )
 
 
@@ -72,10 +74,15 @@ def test_the_page_is_the_same_twice_and_answers_the_question(tmp_path):
         "page-stress-slip.png",
         "page-stress-beliefs-slip.png",
         "page-shift-slip.png",
+        "page-unseen.png",
         "page-ablation-belief-i2q-samples.png",
     ]
     text = written[0].read_text()
     assert "**slip of oracle-v0, up to 0.5: faster.**" in text
+    where = text[text.index("## Trained in the mildest world") :]
+    assert "**slip of oracle-v0, up to 0.5: faster.**" in where
+    assert "Does belief-i2q degrade faster than rec-hyst-iql where neither has learned?" in where
+    assert "## oracle-v0 under slip, never trained under it" in where
     assert "Against 2, the usual value: certainly worse: 1" in text
     assert "## belief-i2q on oracle-v0: trained at one slip, met by another" in text
     assert "Not played yet: samples=10, 20." in text
@@ -91,6 +98,35 @@ def test_what_is_missing_is_listed_with_the_command_that_plays_it():
     gathering = rows["slip of gathering-v0", "rec-hyst-iql"]
     assert gathering["lacking"] == "0, 0.05, 0.1, 0.2, 0.3, 0.5"
     assert gathering["command"] == "penumbra stress rec-hyst-iql --only slip --family gathering"
+
+
+def test_what_was_met_or_has_nothing_to_lose_is_not_missing():
+    suite = SUITES["laptop"]
+    (blurred,) = get_stresses(("noise",), ("gathering",))
+    met = {task: 0.3 for _, task in blurred.levels[1:3]}
+    made = [raw("belief-i2q", "gathering-v0", seed, 0.5, elsewhere=met, suite=suite) for seed in range(5)]
+    made += [raw("belief-i2q", "honeycomb-v0", seed, 0.09, suite=suite) for seed in range(5)]
+    made += [raw("rec-hyst-iql", "honeycomb-v0", seed, 0.11, suite=suite) for seed in range(5)]
+    made += [raw("rec-hyst-iql", "gathering-v0", seed, -0.2, suite=suite) for seed in range(4)]  # too few to say
+    records = [parse_record(json.dumps(entry)) for entry in made]
+    table = missing({"quick": {}, "laptop": sort_runs(records, "laptop")})
+    lacking = {(row["what"], row["submission"]): row["lacking"] for row in table.data.to_dict("records")}
+    assert lacking["noise of gathering-v0", "belief-i2q"] == "0.5"
+    assert lacking["noise of gathering-v0", "rec-hyst-iql"] == "0, 0.1, 0.25, 0.5"
+    assert lacking["slip of honeycomb-v0", "rec-hyst-iql"] == "0.05, 0.1, 0.2, 0.3, 0.5"
+    assert ("slip of honeycomb-v0", "belief-i2q") not in lacking
+    assert "slip of honeycomb-v0 (belief-i2q 0.09)" in table.notes[1]
+
+
+def test_curves_of_the_mildest_level_only_by_hand():
+    (entry,) = [
+        curve for curve in unseen(shifted_runs(RECORDS, SUITE.name, (SLIP,))) if curve.submission == "belief-i2q"
+    ]
+    assert entry.unseen
+    assert entry.scores.shape == (6, len(SLIP.levels))
+    assert entry.scores[:, 1:] == pytest.approx(
+        np.array([[0.95 - 1.4 * far for far, _ in SLIP.levels[1:]]] * 6), abs=1e-4
+    )
 
 
 def test_a_page_without_records_says_what_is_missing(tmp_path):

@@ -29,6 +29,9 @@ def stress(
     shift: Annotated[
         bool, typer.Option("--shift", help="Evaluate what was trained at each level on all the others too.")
     ] = False,
+    unseen: Annotated[
+        bool, typer.Option("--unseen", help="Train on the tasks themselves only, and evaluate at all levels.")
+    ] = False,
     figures: Annotated[Path | None, typer.Option(help="Folder for figures, PNG and SVG.")] = None,
 ) -> None:
     """Train submissions on harder and harder versions of the tasks, and show what is left of their scores.
@@ -46,12 +49,12 @@ def stress(
     for name, stresses in by_suite(get_stresses(tuple(only or ()), tuple(family or ())), suite).items():
         source = folder or (Path("results") / name if submissions else SUBMISSIONS)
         if submissions:
-            done = _played(submissions, name, stresses, runs, source, shift) and done
+            done = _played(submissions, name, stresses, runs, source, shift, unseen) and done
         there = read_records(source, variants=True) if source.exists() or not submissions else []
         found += degradations(there, name, stresses)
         shifted += shifted_runs(there, name, stresses)
         records += there
-    if not found:
+    if not found and not shifted:
         where = "its" if suite is None else suite
         raise ValueError(f"stress: no submission has records of two levels of a stress in {where} suite")
     tables = [*report(found), *map(shift_table, shifted)]
@@ -75,6 +78,7 @@ def _played(
     runs: int | None,
     folder: Path,
     shift: bool,
+    unseen: bool,
 ) -> bool:
     """Train what is missing, where a submission applies; whether nothing failed."""
     from benchmark.harness.stress import shifts, task_ids
@@ -83,7 +87,10 @@ def _played(
     manifests = [find_submission(name, [SUBMISSIONS]) for name in submissions]
     done = True
     rounds = [([task_id], others) for task_id, others in shifts(stresses).items()]
-    for tasks, others in rounds if shift else [(task_ids(stresses), ())]:
+    if unseen:
+        plain = {stress.task_id for stress in stresses}
+        rounds = [(tasks, others) for tasks, others in rounds if plain.issuperset(tasks)]
+    for tasks, others in rounds if shift or unseen else [(task_ids(stresses), ())]:
         if not any(manifest.applies_to(task_id) for manifest in manifests for task_id in tasks):
             continue  # that is told at the end if there is nothing at all to show
         try:
