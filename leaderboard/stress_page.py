@@ -7,10 +7,13 @@ from pathlib import Path
 from benchmark.harness.ablations import ABLATIONS
 from benchmark.harness.stress import STRESSES, Stress, by_suite
 from benchmark.harness.submission import Submission, find_submission
+from benchmark.measures.diagnosis import Entry
+from benchmark.tasks.registry import spec
 from leaderboard import belief_shift, cells
-from leaderboard.ablation import Swept, ablation_table, sort_runs, spoken, sweep_of
+from leaderboard.ablation import Swept, ablation_table, sort_runs, sweep_of
 from leaderboard.ablation_plots import ablation_figure
 from leaderboard.commands.terminal import SUBMISSIONS
+from leaderboard.diagnosis import summary
 from leaderboard.page import Drawing, write
 from leaderboard.palette import Colour, colours, order
 from leaderboard.publish import published_names
@@ -19,6 +22,7 @@ from leaderboard.robustness import Comparison, Degradation, compare, degradation
 from leaderboard.shift import Shifted, shift_table, shifted_runs, unseen
 from leaderboard.stress_missing import missing
 from leaderboard.stress_plots import shift_figure, stress_figure
+from leaderboard.stress_summary import diagnoses, in_short, verdict
 from leaderboard.stress_tables import comparison_table, report
 from leaderboard.stressed_beliefs import Stressed, stressed_beliefs, stressed_figure, stressed_table
 from leaderboard.tables import Table
@@ -55,23 +59,26 @@ def write_page(records: Iterable[RunRecord], path: Path) -> list[Path]:
         believed += stressed_beliefs(records, suite, stresses)
     runs = {name: sort_runs(records, name) for name in {entry.suite for entry in (*STRESSES, *ABLATIONS)}}
     swept = [
-        entry
+        (entry, ablation_table(entry))
         for ablation in ABLATIONS
         if (entry := sweep_of(runs[ablation.suite], ablation, _plain(ablation.submission)))
     ]
-    names = {record.submission for record in records} | {entry.ablation.submission for entry in swept}
+    names = {record.submission for record in records} | {entry.ablation.submission for entry, _ in swept}
     palette = colours(order(names, published_names(SUBMISSIONS)))
     suites = " and ".join(
         f"{name} suite for {', '.join(dict.fromkeys(stress.family for stress in stresses))}"
         for name, stresses in by_suite(STRESSES).items()
     )
     parts: list[Part] = [_INTRODUCTION.format(suites=suites, name=path.as_posix())]
+    carried, diagnosed = unseen(shifted), diagnoses()
     sections = (
+        in_short(comparisons(found), comparisons(carried), believed, swept, diagnosed),
+        _memory(diagnosed),
         _question(found),
         _curves(found, palette),
         _beliefs(believed, belief_shift.read(path.with_name(f"{path.stem}-belief-shift.json")), palette),
         _shifts(shifted),
-        _unseen(unseen(shifted), palette),
+        _unseen(carried, palette),
         _ablations(swept, palette),
     )
     for section in sections:
@@ -91,6 +98,11 @@ def comparisons(found: Sequence[Degradation]) -> list[Comparison]:
         by_stress.setdefault(entry.stress, {})[entry.submission] = entry
     pairs = [both for both in by_stress.values() if ASSUMES in both and ASSUMES_NOT in both]
     return [entry for both in pairs if (entry := compare(both[ASSUMES], both[ASSUMES_NOT]))]
+
+
+def _memory(diagnosed: Mapping[str, Entry]) -> Iterator[Part]:
+    yield summary({task_id: entry for task_id, entry in diagnosed.items() if spec(task_id).family != "organization"})
+    yield "Measured by `penumbra diagnose`, which shows Organization too; [metrics.md](metrics.md) has the rule.\n"
 
 
 def _question(found: Sequence[Degradation]) -> Iterator[Part]:
@@ -180,32 +192,15 @@ def _worst(entry: Shifted) -> str:
     return f"- {where} scores {cells.interval(gap)} more than when trained there.\n"
 
 
-def _ablations(found: Sequence[Swept], palette: Mapping[str, Colour]) -> Iterator[Part]:
-    for entry in found:
+def _ablations(found: Sequence[tuple[Swept, Table]], palette: Mapping[str, Colour]) -> Iterator[Part]:
+    for entry, table in found:
         ablation = entry.ablation
         words = (
             f"{ablation.submission}: score for values of {ablation.parameter}; the ring is the submission as it is, "
             "bars are 95% bootstrap intervals, points are runs"
         )
         yield f"## Ablation: {ablation.submission}, {ablation.parameter}\n"
-        table = ablation_table(entry)
-        yield _verdict(entry, table)
+        yield verdict(entry, table) + "\n"
         name = f"ablation-{ablation.submission}-{ablation.name}".replace("+", "p")
         yield Drawing(name, words, partial(ablation_figure, entry, palette[ablation.submission]))
         yield table
-
-
-def _verdict(entry: Swept, table: Table) -> str:
-    """Say which values certainly differ from the usual one."""
-    if entry.usual is None:
-        return "The usual value was not played, so nothing is compared with it.\n"
-    rows = table.data.to_dict("records")
-    better, worse = (
-        [row[entry.ablation.parameter] for row in rows if test(row)]
-        for test in (lambda row: row["difference_low"] > 0, lambda row: row["difference_high"] < 0)
-    )
-    said = [
-        f"certainly {word}: {', '.join(values)}" for word, values in (("better", better), ("worse", worse)) if values
-    ]
-    usual = spoken(entry.usual.value)
-    return f"Against {usual}, the usual value: {'; '.join(said) or 'no value certainly differs'}.\n"
