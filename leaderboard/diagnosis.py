@@ -1,6 +1,7 @@
 """Does this task need memory? The answer in tables and sentences, and what a learner's was worth, from records."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from benchmark.measures.diagnosis import MARGIN, Entry, diagnosis, verdict
@@ -97,8 +98,18 @@ def summary(entries: Mapping[str, Entry]) -> Table:
         f"more, and {LEARNER} gained more than that by its own, with its whole interval.",
         f"Returns, with scores in parentheses; learner's memory: score gained {INTERVAL}.",
         *told,
+        *(_played(task_id, entry["learned"]) for task_id, entry in entries.items() if "learned" in entry),
     )
     return table_of("Does the task need memory?", rows, notes, words=("task", "verdict"))
+
+
+def _played(task_id: str, entry: Entry) -> str:
+    """Say what the learner scored with its memory off and on, and shown the state."""
+    scale = reference(task_id)
+    arms = {"none": "without its memory", "history": "with it", "state": "shown the whole state too"}
+    scores = {arm: fmean(map(scale.score, entry["returns"][arm])) for arm in arms if arm in entry["returns"]}
+    told = ", ".join(f"{cells.score(scores[arm], 2)} {arms[arm]}" for arm in scores)
+    return f"{task_id}: {entry['learner']} scored {told} ({len(entry['seeds'])} runs, suite {entry['suite']})."
 
 
 def probed(task_id: str, entry: Entry) -> Table:

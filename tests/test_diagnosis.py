@@ -26,7 +26,9 @@ def entry(without: float, most: float, gap: list[float] | None = None):
         "without_memory": {"value": returned[0], "interval": [returned[0], returned[0]]},
         "with_memory": {"value": returned[1], "interval": [returned[1], returned[1]]},
     }
-    return made | ({"learned": {"gap": gap}} if gap else {})
+    arms = {"none": [returned[0]], "history": [returned[1]]}
+    learned = {"learner": "rec-hyst-iql", "suite": "quick", "seeds": [0], "returns": arms, "gap": gap}
+    return made | ({"learned": learned} if gap else {})
 
 
 @pytest.mark.parametrize(
@@ -135,3 +137,6 @@ def test_the_table_names_the_margin():
     table = summary({"gathering-v0": entry(0.5, 1.0, [0.3, 0.2, 0.4])})
     assert table.cells["verdict"].tolist() == ["needs memory"]
     assert str(MARGIN) in table.notes[0]
+    assert table.notes[-1] == (
+        "gathering-v0: rec-hyst-iql scored 0.50 without its memory, 1.00 with it (1 runs, suite quick)."
+    )
