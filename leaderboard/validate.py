@@ -13,7 +13,7 @@ from unicodedata import category
 from benchmark.harness.submission import MANIFEST, MOST_BYTES, Submission
 from benchmark.harness.suites import SUITES, Suite, get_suite
 from benchmark.harness.variant import same, split_variant
-from benchmark.tasks.registry import did_you_mean, make_task, spec, task_ids
+from benchmark.tasks.registry import SCALE_IDS, did_you_mean, make_task, spec, task_ids
 from leaderboard.plausible import implausible
 from leaderboard.reading import MOST_BYTES_PER_FILE, SubmissionError, plain, shorten, where
 from leaderboard.record import FinishedRun, RunRecord
@@ -167,7 +167,7 @@ def _rules(manifest: Submission, record: RunRecord | RuntimeRecord) -> list[str]
 
 
 def _is_listed(record: RunRecord | RuntimeRecord) -> bool:
-    return record.task_id.partition(":")[0] in task_ids()
+    return record.task_id.partition(":")[0] in (*task_ids(), *SCALE_IDS)
 
 
 def _remarks(records: Sequence[RunRecord]) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from baselines import ia2c_team
 from baselines.actor_critic import (
     centred_target,
     counterfactual_advantage,
@@ -152,6 +153,13 @@ def test_every_variant_trains_and_says_how_well_it_predicts(name):
         assert notes["parameters"] > 0
         assert -28 < notes["configuration_log_likelihood"] <= 0.0
         assert sum(map(int, notes["policy_many"].split("/"))) == 4
+
+
+def test_teams_too_large_for_an_exact_distribution_are_not_asked_for_it(monkeypatch):
+    monkeypatch.setattr(ia2c_team, "_MOST_EXACT", 2)
+    (notes,) = train(SMALL, Organization(team_size=4), (0,), 3)[0].notes
+    assert "configuration_log_likelihood" not in notes
+    assert "others_policy_error" in notes
 
 
 def test_two_agents_remember_what_they_saw_before():

@@ -8,7 +8,7 @@ from benchmark.episodes.rollout import rollout
 from benchmark.measures.planners.oracle import _best_moves
 from benchmark.measures.references import _frozen, measure, planner_for, reference
 from benchmark.tasks.oracle import Oracle
-from benchmark.tasks.registry import make_task, task_ids
+from benchmark.tasks.registry import SCALE_IDS, make_task, task_ids
 from benchmark.tasks.streams import episode_keys
 
 EXACT = ("oracle-v0", "oracle-strict-v0", "honeycomb-n3-v0", "organization-tree-9-v0", "organization-pair-v0")
@@ -16,8 +16,9 @@ MEASURED = ("gathering-v0", "escape-room-v0")
 
 
 def test_every_task_has_a_frozen_scale_in_order():
-    assert {task_id for task_id in _frozen() if ":" not in task_id} == set(task_ids())
-    for task_id in task_ids():
+    everything = [*task_ids(), *SCALE_IDS]
+    assert {task_id for task_id in _frozen() if ":" not in task_id} == set(everything)
+    for task_id in everything:
         scale = reference(task_id)
         assert scale.trivial < scale.reference <= scale.optimum + 1e-9, task_id
         for kind in ("trivial", "reference", "optimum"):

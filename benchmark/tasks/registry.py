@@ -99,6 +99,9 @@ _BUILT_IN = (
     ),
 )
 
+# Measurements of scale go far beyond the paper's sizes: records are taken, but no board, dataset or page lists them.
+SCALE_IDS = tuple(f"organization-full-{agents}-v0" for agents in (300, 1000, 3000, 10_000))
+
 # Families whose size is a parameter answer to every size, listed or not.
 _PATTERNS: tuple[tuple[re.Pattern[str], Callable[..., TaskSpec]], ...] = (
     (re.compile(rf"organization-({'|'.join(TOPOLOGIES)})-(\d+)-v0"), lambda t, n: _organization(t, int(n))),
