@@ -37,7 +37,7 @@ from benchmark.tasks.task import Layout, one_hot
 if TYPE_CHECKING:
     from baselines.ia2c import IA2C
 
-_MOST_EXACT = 1000  # others, of whom a configuration's exact probability is asked
+_MOST_EXACT = 300  # others, of whom a configuration's exact probability is asked
 
 
 class Steps(NamedTuple):
