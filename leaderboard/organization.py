@@ -106,8 +106,21 @@ def table_1(found: Cells, summary: str) -> Table:
         "Values sum over all agents and 30 steps. optimum: exact, by dynamic programming. paper: P21, Table 1.",
         "Ours: interquartile mean over runs of the final greedy return, with its 95% bootstrap interval; then its "
         "ratio to the optimum, the number of runs, and the worst run's ratio. A dash: no finished run yet.",
+        *_budgets([cell for (name, _), cell in found.items() if name in names]),
     ]
     return table_of(f"Table 1, {what}", rows, notes, ("topology",))
+
+
+def _budgets(of: Sequence[Cell]) -> list[str]:
+    """Say how long was trained where not everybody had the same number of episodes."""
+    places: dict[int, list[str]] = {}
+    for cell in of:
+        places.setdefault(cell.runs[0].budget_episodes, []).append(f"{cell.submission} on {cell.task_id}")
+    if len(places) < 2:
+        return []
+    most = max(places, key=lambda episodes: len(places[episodes]))
+    others = (f"{episodes:,} ({', '.join(there)})" for episodes, there in sorted(places.items()) if episodes != most)
+    return [f"Episodes of training: {most:,}, but {' and '.join(others)}."]
 
 
 def _row_of_table_1(found: Cells, summary: str, place: Place, names: Sequence[str]) -> Row | None:

@@ -1,7 +1,10 @@
 """Tables of degradation curves."""
 
+import math
 from collections.abc import Sequence
 
+from benchmark.harness.stress import Stress
+from benchmark.measures.references import CONTROL, reference
 from leaderboard import cells
 from leaderboard.robustness import Comparison, Degradation, robustness
 from leaderboard.statistics import RESAMPLES, Estimate, mean_estimate
@@ -28,17 +31,31 @@ def report(found: Sequence[Degradation], seed: int = 0, resamples: int = RESAMPL
             f"Runs: {counts}.",
             "area: mean score over the levels; robustness: the share of the mildest level's score that it is; cost: "
             "what the hardest level takes from the mildest's score, run by run.",
+            *_reference_note(stress),
         )
         title = f"{stress.task_id} under {stress.name}" + ", never trained under it" * mine[0].unseen
         tables.append(table_of(title, rows, notes, words=(stress.name,)))
     return tables
 
 
+def _reference_note(stress: Stress) -> list[str]:
+    """Warn where scores are against a policy that the stress hurts more than it need."""
+    if stress.name not in CONTROL or reference(stress.levels[-1][1]).details["reference"]["episodes"] is None:
+        return []
+    return [
+        "reference: what the reference policy returns there. It believes that actions obey and is no optimum where "
+        "they do not: a score that rises says that it loses more than the learner."
+    ]
+
+
 def _row(name: str, level: float | None, entries: Sequence[Degradation], seed: int, resamples: int) -> Row:
     """Write one row of a table: a level's scores, or with no level a measure of the whole curve."""
-    column = entries[0].stress.name
-    numbers: dict[str, object] = {column: name}
-    text: dict[str, str] = {column: name}
+    stress = entries[0].stress
+    numbers: dict[str, object] = {stress.name: name, "reference": math.nan}
+    text: dict[str, str] = {stress.name: name, "reference": ""}
+    if level is not None:
+        numbers["reference"] = reference(dict(stress.levels)[level]).reference
+        text["reference"] = cells.amount(numbers["reference"])
     for entry in entries:
         estimate = _estimate(entry, name, level, seed, resamples)
         who = entry.submission

@@ -83,6 +83,16 @@ def test_table_1_has_every_published_cell_and_the_middle_of_ours():
     numbers, text = row(table, topology="full", agents=9)
     assert math.isnan(numbers["paper"])
     assert text["maddpg++-cf"] == "1020 [n/a] 1.000 (1, 1 failed, worst 1.000)"
+    assert not any("Episodes" in note for note in table.notes)
+
+
+def test_table_1_says_who_trained_for_another_number_of_episodes():
+    runs = [run("ia2c++-cf", f"organization-full-{agents}-v0", 0, 1000.0) for agents in (9, 27)]
+    short = finished("ia2c++-cf", "organization-full-40-v0", 0, 1000.0, suite=SUITES["quick"])
+    assert table_1(cells_of(*runs, short), "cf").notes[-1] == (
+        f"Episodes of training: {SUITE.budget('organization-full-9-v0'):,}, but "
+        f"{SUITES['quick'].budget('organization-full-40-v0'):,} (ia2c++-cf on organization-full-40-v0)."
+    )
 
 
 def test_gaps_to_the_full_topology_say_whether_they_are_certain():

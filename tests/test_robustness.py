@@ -132,7 +132,8 @@ def test_the_report_has_a_row_for_every_level():
     found = degradations(records, SUITE.name, [DROPOUT])
     (table,) = report(found, resamples=200)
     assert table.title == "oracle-v0 under dropout"
-    assert list(table.data.columns[::3][:2]) == ["dropout", "yours_high"]  # better area first
+    assert list(table.data.columns[:3]) == ["dropout", "reference", "yours"]  # better area first
+    assert table.cells["reference"].tolist() == ["0.960"] * 2 + [""] * 3  # that of clear sight
     assert table.data["mine"].tolist() == pytest.approx([0.9, 0.3, 0.6, 0.6 / 0.9, 0.6], abs=1e-5)
     assert table.data["yours"].tolist() == pytest.approx([0.8, 0.7, 0.75, 0.75 / 0.8, 0.1], abs=1e-5)
     ax = degradation_curves(found, Figure().add_subplot(), 0, colours(sorted(scores)), resamples=50)

@@ -17,9 +17,11 @@ from leaderboard import cli
 from leaderboard.ablation import sort_runs
 from leaderboard.board import frame, make_board
 from leaderboard.commands.terminal import SUBMISSIONS
+from leaderboard.robustness import degradations
 from leaderboard.shift import shifted_runs, unseen
 from leaderboard.stress_missing import missing
 from leaderboard.stress_page import write_page
+from leaderboard.stress_tables import report
 from leaderboard.stressed_beliefs import stressed_beliefs, stressed_figure, stressed_table
 from leaderboard.submission import parse_record
 from leaderboard.tables import ranking
@@ -193,3 +195,18 @@ def test_where_no_filter_is_known_the_posterior_is_left_out():
     assert table.data["nll_prior"].tolist() == [1.1] * 3  # what came with the records
     drawn = stressed_figure([found], {"belief-i2q": "#336699"}).axes[0]
     assert [line.get_label() for line in drawn.lines] == ["prior", "belief-i2q"]
+
+
+def test_a_reference_that_is_no_optimum_under_slip_is_named_as_that():
+    slips = get_stresses(("slip",), ("gathering", "oracle"))
+    records = [
+        parse_record(json.dumps(raw("rec-hyst-iql", task, seed, 0.5)))
+        for stress in slips
+        for _, task in stress.levels[:2]
+        for seed in range(2)
+    ]
+    oracle, gathering = report(degradations(records, SUITE.name, slips), resamples=100)
+    assert not any("believes that actions obey" in note for note in oracle.notes)
+    assert "believes that actions obey" in gathering.notes[-1]
+    shown = gathering.data["reference"].tolist()
+    assert shown[:2] == [reference("gathering-v0").reference, reference("gathering-v0:slip=0.05").reference]
