@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-from benchmark.harness.stress import Stress
 from benchmark.measures.references import CONTROL, reference
 from leaderboard import cells
 from leaderboard.robustness import Comparison, Degradation, robustness
@@ -31,17 +30,21 @@ def report(found: Sequence[Degradation], seed: int = 0, resamples: int = RESAMPL
             f"Runs: {counts}.",
             "area: mean score over the levels; robustness: the share of the mildest level's score that it is; cost: "
             "what the hardest level takes from the mildest's score, run by run.",
-            *_reference_note(stress),
+            *_reference_note(mine),
         )
         title = f"{stress.task_id} under {stress.name}" + ", never trained under it" * mine[0].unseen
         tables.append(table_of(title, rows, notes, words=(stress.name,)))
     return tables
 
 
-def _reference_note(stress: Stress) -> list[str]:
+def _reference_note(entries: Sequence[Degradation]) -> list[str]:
     """Warn where scores are against a policy that the stress hurts more than it need."""
-    if stress.name not in CONTROL or reference(stress.levels[-1][1]).details["reference"]["episodes"] is None:
+    stress = entries[0].stress
+    if stress.name not in CONTROL:
         return []
+    hardest = dict(stress.levels)[max(entry.levels[-1] for entry in entries)]
+    if reference(hardest).details["reference"]["episodes"] is None:
+        return []  # solved exactly
     return [
         "reference: what the reference policy returns there. It believes that actions obey and is no optimum where "
         "they do not: a score that rises says that it loses more than the learner."
@@ -53,9 +56,9 @@ def _row(name: str, level: float | None, entries: Sequence[Degradation], seed: i
     stress = entries[0].stress
     numbers: dict[str, object] = {stress.name: name, "reference": math.nan}
     text: dict[str, str] = {stress.name: name, "reference": ""}
-    if level is not None:
-        numbers["reference"] = reference(dict(stress.levels)[level]).reference
-        text["reference"] = cells.amount(numbers["reference"])
+    if level is not None and any(level in entry.levels for entry in entries):
+        known = reference(dict(stress.levels)[level]).reference
+        numbers["reference"], text["reference"] = known, cells.amount(known)
     for entry in entries:
         estimate = _estimate(entry, name, level, seed, resamples)
         who = entry.submission
