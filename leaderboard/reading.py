@@ -88,10 +88,10 @@ def record_files(path: Path) -> list[Path]:
     """Return the files of records in a folder; a file stands for itself.
 
     Raises:
-        SubmissionError: if there is neither.
+        SubmissionError: if there is no such folder.
     """
-    if not path.exists():
-        raise SubmissionError(f"{path}: there is no such file or folder of records")
+    if not path.suffix and not path.exists():
+        raise SubmissionError(f"{path}: there is no such folder of records")
     if not path.is_dir():
         return [path]
     found = [file for kind in ("*.json", "*.jsonl") for file in path.rglob(kind)]

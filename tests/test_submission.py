@@ -170,6 +170,8 @@ def test_empty_and_absent_places_are_refused(tmp_path):
         read_records(tmp_path)
     with pytest.raises(SubmissionError, match=r"no\.jsonl: cannot be read"):
         read_records(tmp_path / "no.jsonl")
+    with pytest.raises(SubmissionError, match=r"nowhere: there is no such folder of records"):
+        read_records(tmp_path / "nowhere")
     with pytest.raises(SubmissionError, match=r"suffix='\.pickle' must be \.json or \.jsonl"):
         read_records(tmp_path / "results.pickle")
 
