@@ -84,7 +84,7 @@ def test_the_page_is_the_same_twice_and_answers_the_question(tmp_path):
     short = text[text.index("## In short") : text.index("## Does the task need memory?")]
     assert "trained at every level? Faster under slip of oracle-v0." in short
     assert "(`samples`): against 2, the usual value: certainly worse: 1" in short
-    assert "undecided: gathering-v0" in short or "needs memory: gathering-v0" in short
+    assert "; needs memory: gathering-v0." in short
     where = text[text.index("## Trained in the mildest world") :]
     assert "**slip of oracle-v0, up to 0.5: faster.**" in where
     assert "Does belief-i2q degrade faster than rec-hyst-iql where neither has learned?" in where
