@@ -46,8 +46,8 @@ class OrganizationState(NamedTuple):
 
     level: Tensor  # int64 [B]
     configuration: Tensor  # int64 [B, 3]: how many chose each action last
-    reports: Tensor  # int64 [B, N, 3]: what each agent heard about the N-1 others
-    neighbour_reports: Tensor  # int64 [B, N, 3], part of the reports; [B, N, 0] in the full topology
+    reports: Tensor  # int32 [B, N, 3]: what each agent heard about the N-1 others
+    neighbour_reports: Tensor  # int32 [B, N, 3], part of the reports; [B, N, 0] in the full topology
     reward: Tensor  # float32 [B, N]: each agent's previous reward
 
 
@@ -144,10 +144,10 @@ class Organization(Task):
     def initial_state(self, keys: Tensor) -> OrganizationState:
         """Start at a medium level; nobody has chosen or heard anything."""
         batch, agents = len(keys), self.team_size
-        blank = torch.zeros(batch, agents, 3, dtype=torch.int64, device=keys.device)
+        blank = torch.zeros(batch, agents, 3, dtype=torch.int32, device=keys.device)
         return OrganizationState(
             torch.full((batch,), START, device=keys.device),
-            blank[:, 0],
+            blank[:, 0].to(torch.int64),
             blank,
             blank[..., :0] if self.neighbourhood.complete else blank,
             torch.zeros(batch, agents, device=keys.device),
@@ -157,7 +157,7 @@ class Organization(Task):
         """Pay, move the level, and let everybody hear about everybody else."""
         chosen = 1 << actions * _BITS  # [B, N], packed
         total = chosen.sum(1)
-        n_self, n_balance, n_group = _unpack(total)
+        n_self, n_balance, n_group = (count.to(torch.int64) for count in _unpack(total))
         outcome = outcomes(keys.device)
         majority = torch.sign(n_group - n_self) + 1
         common = outcome.reward[state.level, majority]
@@ -168,20 +168,21 @@ class Organization(Task):
         return Transition(following, reward, torch.zeros_like(state.level, dtype=torch.bool), actions)
 
     def _hear(self, actions: Tensor, chosen: Tensor, total: Tensor, keys: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """Draw reports int64 ``[B, N, 3]`` about all others, and those about neighbours among them."""
+        """Draw reports int32 ``[B, N, 3]`` about all others, and those about neighbours among them."""
         agents, graph = self.team_size, self.neighbourhood
-        rest = total[:, None] - chosen
-        near = None
-        if not graph.complete:
-            target = graph.edges(keys.device)[1]
-            drawn = words(keys, step, "neighbour-reports", len(target))
-            reported = misreport(actions.index_select(1, target), drawn, self.noise)
-            near = torch.stack(_unpack(graph.sum_edges(1 << reported * _BITS)), 2)
-            rest = rest - graph.sum_edges(chosen.index_select(1, target))
         drawn = words(keys, step, "reports", 5 * agents).unflatten(1, (5, agents))
-        counts = noisy_counts(_unpack(rest, torch.int32), drawn, self.noise, agents - 1)
-        reports = torch.stack(counts, 2).to(torch.int64)
-        return (reports, reports[..., :0]) if near is None else (reports + near, near)
+        if graph.complete:
+            # Action by action in 32 bits: unpacking what each agent misses would move more bytes.
+            rest = tuple(n - (actions == action).to(torch.int32) for action, n in enumerate(_unpack(total[:, None])))
+            reports = torch.stack(noisy_counts(rest, drawn, self.noise, agents - 1), 2)
+            return reports, reports[..., :0]
+        target = graph.edges(keys.device)[1]
+        words_near = words(keys, step, "neighbour-reports", len(target))
+        reported = misreport(actions.index_select(1, target), words_near, self.noise)
+        near = torch.stack(_unpack(graph.sum_edges(1 << reported * _BITS)), 2)
+        rest = total[:, None] - chosen - graph.sum_edges(chosen.index_select(1, target))
+        counts = noisy_counts(_unpack(rest), drawn, self.noise, agents - 1)
+        return torch.stack(counts, 2) + near, near
 
     def observe(self, state: OrganizationState) -> Tensor:
         """Return float32 ``[B, N, O]``."""
@@ -257,9 +258,10 @@ def outcomes(device: torch.device) -> _Outcomes:
     )
 
 
-def _unpack(packed: Tensor, dtype: torch.dtype = torch.int64) -> tuple[Tensor, Tensor, Tensor]:
-    n_self, n_balance, n_group = packed & _COUNT, packed >> _BITS & _COUNT, packed >> 2 * _BITS
-    return n_self.to(dtype), n_balance.to(dtype), n_group.to(dtype)
+def _unpack(packed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    counts = packed & _COUNT, packed >> _BITS & _COUNT, packed >> 2 * _BITS
+    n_self, n_balance, n_group = (count.to(torch.int32) for count in counts)
+    return n_self, n_balance, n_group
 
 
 def check_noise_and_bonus(noise: float, history_bonus: float) -> None:
