@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from baselines.configuration import configurations, rank
 from baselines.networks import Linear
 
+ACTIVATIONS = {"relu": nn.functional.relu, "leaky-relu": nn.functional.leaky_relu}
 OWN_ACTIONS = ("merged", "index", "both")
 # Counts are never measured in a smaller unit, so that one agent always makes a difference that a network can see.
 _LEAST_UNIT = 0.5
@@ -19,16 +20,24 @@ _LEAST_UNIT = 0.5
 class Actor(nn.Module):
     """The paper's actor: one tanh and one ReLU layer from the public observation to the logits of A actions.
 
+    With ReLU a large step can leave an agent without a single active unit. From then on it cannot tell observations
+    apart, and its output's bias is all that learns. A leaky one (Maas et al., 2013; slope
+    0.01 below zero) comes back.
+
     Args:
         run_keys: int64 ``[R]``.
         heads: N, or 1 that all agents of a run share.
         features: ``[P, F]``, what the network sees of each public observation.
-        width: units of the tanh layer; the ReLU layer has half as many.
+        width: units of the tanh layer; the second layer has half as many.
+        activation: of the second layer, one of ``ACTIVATIONS``.
     """
 
-    def __init__(self, run_keys: Tensor, heads: int, features: Tensor, width: int) -> None:
+    def __init__(self, run_keys: Tensor, heads: int, features: Tensor, width: int, activation: str = "relu") -> None:
         super().__init__()
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"actor_activation={activation!r} is unknown; allowed: {', '.join(ACTIVATIONS)}")
         first, second = width, width // 2
+        self.activation = ACTIVATIONS[activation]
         self.features = features.expand(len(run_keys), heads, *features.shape)
         self.first = Linear(run_keys, heads, features.shape[1], first, "actor/first")
         self.second = Linear(run_keys, heads, first, second, "actor/second")
@@ -36,7 +45,7 @@ class Actor(nn.Module):
 
     def forward(self, agents: int) -> Tensor:
         """Return the log-probabilities of all N agents at all public observations, ``[R, N, P, A]``."""
-        hidden = torch.relu(self.second(torch.tanh(self.first(self.features))))
+        hidden = self.activation(self.second(torch.tanh(self.first(self.features))))
         return torch.log_softmax(self.output(hidden), -1).expand(-1, agents, -1, -1)
 
 

@@ -24,6 +24,7 @@ PUBLISHED: Mapping[str, Any] = {
     "critic": "per-configuration",
     "critic_learns_from": "predicted",
     "actor_width": 200,
+    "actor_activation": "relu",
     "critic_width": 200,
     "shared_critic": False,
     "centred": False,
@@ -73,7 +74,8 @@ class IA2C:
             weight; below 1 the start, at which an optimal episode spends two steps of thirty, is learned as well.
         collect: episodes of each run between two updates, but for budgets that would allow fewer than 600 updates or
             more than 2,500.
-        actor_width: units of the actors' tanh layer; their ReLU layer has half as many.
+        actor_width: units of the actors' tanh layer; their second layer has half as many.
+        actor_activation: of the second layer: ``leaky-relu``, or ``relu`` (the paper's), which can die.
         critic_width: units of the critics' tanh layer.
         shared_actor: whether the agents of a run have one actor.
         shared_critic: whether the agents of a run have one critic.
@@ -106,6 +108,7 @@ class IA2C:
     balance: float = 0.5
     collect: int = 4
     actor_width: int = 64
+    actor_activation: str = "leaky-relu"
     critic_width: int = 64
     shared_actor: bool = False
     shared_critic: bool = True

@@ -69,7 +69,8 @@ class Team:
         features = public_features(self.layout).to(setting.device)
         others = count_of_others(self.task, self.local, setting.device)
         heads = 1 if config.shared_critic else agents
-        self.actor = Actor(keys, 1 if config.shared_actor else agents, features, config.actor_width)
+        actors = 1 if config.shared_actor else agents
+        self.actor = Actor(keys, actors, features, config.actor_width, config.actor_activation)
         if config.critic == "counts":
             self.critic = CountCritic(keys, heads, features, config.critic_width, config.own_action)
         elif int(others.min()) < int(others.max()):

@@ -16,7 +16,7 @@ from baselines.actor_critic import (
     td_advantage,
 )
 from baselines.configuration import configurations
-from baselines.critics import ConfigurationCritic, CountCritic
+from baselines.critics import ACTIVATIONS, Actor, ConfigurationCritic, CountCritic
 from baselines.ia2c import IA2C
 from baselines.ia2c_team import public_features
 from baselines.organization import TablePolicy
@@ -55,6 +55,21 @@ def test_the_counterfactual_advantage_by_hand():
     advantage = counterfactual_advantage(q, policy)
     assert advantage.tolist() == [2.5, -0.5, -1.5]
     assert (policy * advantage).sum() == 0.0
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_an_actor_of_relu_dies_and_a_leaky_one_does_not(activation: str):
+    actor = Actor(torch.tensor([7]), 2, torch.eye(3), 8, activation)
+    with torch.no_grad():
+        actor.second.bias.fill_(-5.0)  # further below 0 than eight tanh units can lift anything here
+    log_policy = actor(2)
+    log_policy[..., 0].sum().backward()
+    moved = {name: bool((values.grad != 0).any()) for name, values in actor.named_parameters()}
+    apart = bool((log_policy[:, :, 0] != log_policy[:, :, 1]).any())
+    assert apart == (activation == "leaky-relu")
+    alive = all(moved.values())
+    assert alive == (activation == "leaky-relu"), moved
+    assert moved["output.bias"]
 
 
 def test_the_td_advantage_by_hand():
