@@ -6,6 +6,7 @@ and rich are installed.
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -30,11 +31,29 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 app = typer.Typer(
     name="penumbra",
-    help="Benchmark and evaluation harness for multi-agent reinforcement learning under partial observability.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _tell_versions(asked: bool) -> None:
+    if asked:
+        from benchmark.measures.machine import packages
+
+        typer.echo(" ".join(f"{name} {version}" for name, version in packages().items()))
+        raise typer.Exit
+
+
+@app.callback()
+def penumbra(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_tell_versions, help="Tell the versions, and end.")
+    ] = False,
+) -> None:
+    """Benchmark and evaluation harness for multi-agent reinforcement learning under partial observability."""
+
+
 for command in (
     tasks,
     new,

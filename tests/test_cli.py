@@ -8,6 +8,7 @@ import faulty
 import pytest
 from typer.testing import CliRunner
 
+from benchmark.measures.machine import packages
 from leaderboard import cli
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,6 +25,12 @@ def test_help_names_every_command():
     text = penumbra("--help")
     for command in ("tasks", "run", "table", "figures", "site", "export", "import", "submit", "dataset", "play"):
         assert command in text
+
+
+def test_version_tells_of_everything_that_moves_a_number():
+    names = penumbra("--version").split()[::2]
+    assert names == list(packages())
+    assert {"python", "torch", "numpy", "penumbra"} == set(names)
 
 
 def test_tasks_lists_sizes_and_scale():
