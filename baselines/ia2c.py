@@ -85,6 +85,7 @@ class IA2C:
         memory: of the others' mean policy, see ``PopulationFilter``.
         spread_memory: of how far they are from it.
         settled: prior probability, at the end, that the others have fixed roles; it grows linearly from 0.
+        settled_share: share of the budget over which it grows; the rest is left for the last swaps.
     """
 
     summary: str = "configuration"
@@ -118,6 +119,7 @@ class IA2C:
     memory: float = 0.01
     spread_memory: float = 0.1
     settled: float = 0.99
+    settled_share: float = 0.7
 
     def __post_init__(self) -> None:
         allowed = {

@@ -112,7 +112,7 @@ class Team:
 
     def predict(self) -> Prediction:
         """Return what agents expect of each other, who all know how long they have been learning."""
-        return self.filter.predict(self.config.settled * self.setting.progress)
+        return self.filter.predict(self.config.settled * min(1.0, self.setting.progress / self.config.settled_share))
 
     def steps(self, played: Episodes) -> Steps:
         """Arrange played episodes for learning."""
