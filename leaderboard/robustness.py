@@ -192,6 +192,11 @@ class Comparison:
             return "slower"
         return "not told apart"
 
+    @property
+    def rising(self) -> list[str]:
+        """Whose score rises: mean over the levels above that at the mildest."""
+        return [entry.submission for entry in (self.first, self.second) if entry.learned and entry.share() > 1]
+
 
 def compare(first: Degradation, second: Degradation, seed: int = 0, resamples: int = RESAMPLES) -> Comparison | None:
     """Compare how two submissions degrade; None if they share no two levels, or not the mildest."""

@@ -118,7 +118,9 @@ def _answers(compared: Sequence[Comparison]) -> Iterator[Part]:
         told = f"{entry.first.levels[-1]:g}"
         yield (
             f"- **{entry.stress.name} of {entry.stress.task_id}, up to {told}: {entry.answer}.** Over these levels "
-            f"{ASSUMES} keeps {_share(entry.first)} and {ASSUMES_NOT} {_share(entry.second)}.\n"
+            f"{ASSUMES} keeps {_share(entry.first)} and {ASSUMES_NOT} {_share(entry.second)}."
+            + bool(entry.rising) * f" The score of {' and '.join(entry.rising)} rises."
+            + "\n"
         )
     if compared:
         yield comparison_table(compared)

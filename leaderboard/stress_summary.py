@@ -53,10 +53,10 @@ def in_short(
 
 def _faster(compared: Sequence[Comparison], how: str) -> str:
     first, second = compared[0].first.submission, compared[0].second.submission
-    groups = {
-        answer: [f"{entry.stress.name} of {entry.stress.task_id}" for entry in compared if entry.answer == answer]
-        for answer in dict.fromkeys(entry.answer for entry in compared)
-    }
+    groups: dict[str, list[str]] = {}
+    for entry in compared:
+        rises = bool(entry.rising) * f" (where the score of {' and '.join(entry.rising)} rises)"
+        groups.setdefault(entry.answer, []).append(f"{entry.stress.name} of {entry.stress.task_id}{rises}")
     said = "; ".join(f"{answer} under {', '.join(where)}" for answer, where in groups.items())
     return f"- Does {first} degrade faster than {second}, {how}? {said[0].upper()}{said[1:]}.\n"
 

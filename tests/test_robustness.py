@@ -114,6 +114,21 @@ def test_only_levels_that_both_were_played_at_are_compared():
     assert compare(first, third) is None  # nobody knows what it started from
 
 
+def test_a_score_that_rises_is_named():
+    stress = Stress("view", "gathering-v0", ((4.0, "a"), (1.0, "b")))
+    rising = Degradation(stress, "mine", np.array([4.0, 1.0]), np.array([[0.4, 0.6]] * 2))
+    falling = Degradation(stress, "yours", np.array([4.0, 1.0]), np.array([[0.6, 0.4]] * 2))
+    unlearned = Degradation(stress, "theirs", np.array([4.0, 1.0]), np.array([[0.01, 0.02]] * 2))
+    for first, second, named in (
+        (rising, falling, ["mine"]),
+        (falling, rising, ["mine"]),
+        (falling, unlearned, []),  # shares of nothing say nothing
+    ):
+        found = compare(first, second, resamples=50)
+        assert found is not None
+        assert found.rising == named
+
+
 def test_a_run_that_failed_counts_as_the_floor():
     records = [record("mine", task_id, seed, 0.9) for _, task_id in DROPOUT.levels for seed in (0, 1)][:3]
     records.append(parse_record(json.dumps(failed("mine", DROPOUT.levels[1][1], 1))))
