@@ -17,6 +17,7 @@ from benchmark.harness.suites import get_suite
 from leaderboard import render, roofline
 from leaderboard.bill import Accelerator, Cell, Round, bill, bill_tables
 from leaderboard.record import RunRecord
+from leaderboard.road import road
 from leaderboard.roofline import Measured, fact
 from leaderboard.tables import Table, table_of
 from leaderboard.targets import number, targets, targets_table
@@ -149,12 +150,13 @@ def page(
     tables: list[Table | None] = [targets_table(targets(measured)), roofline.table(measured, model)]
     tables.append(roofline.table(measured, model, "cuda"))
     full: list[Cell] = []
+    counted = rounds(measured)
     for name in ("laptop", "full"):
-        full = bill(get_suite(name), submissions, records, rounds(measured), model)
+        full = bill(get_suite(name), submissions, records, counted, model)
         billed = {cell.submission for cell in full}
         absent = [submission.name for submission in submissions if submission.name not in billed]
         tables += bill_tables(get_suite(name), full, model, absent)
-    tables += [scale_out(measured, full)]
+    tables += [road(get_suite("full"), submissions, records, counted, model), scale_out(measured, full)]
     tables += [results_table(measured, test) for test in _TABLES]
     shown = [table for table in tables if table is not None]
     return _INTRODUCTION.format(json=source, machine=_describe(machine)) + "\n" + render.markdown(shown, below=True)

@@ -8,6 +8,7 @@ from fabricate import SUITE, failed, finished
 from benchmark.harness.submission import Submission
 from benchmark.harness.suites import Suite
 from leaderboard.bill import Accelerator, Round, bill, bill_tables, spent, work
+from leaderboard.road import road
 from leaderboard.submission import parse_record
 
 # fabricate.finished: 100 episodes; 5 runs together trained for 10 s of 11.5 s, evaluated on 2 episodes each time.
@@ -78,3 +79,16 @@ def test_the_tables_add_up():
     assert list(whole.cells["cells"]) == ["1", "1", "2"]
     assert list(largest.cells["task"]) == ["gathering-v0", TASK]
     assert "NOT MEASURED" in whole.notes[3]
+
+
+def test_the_road_by_hand():
+    """Four equal cells of 25 rounds each: 60 kernels of 1 s, or 300 bytes at 1 a second."""
+    tiny, names = suite((TASK,)), [submission(name, TASK) for name in "abcd"]
+    records = [parse_record(json.dumps(finished(name, TASK, 0, 0.5))) for name in "abcd"]
+    rounds = {name: Round(TASK, episodes=4, kernels=60, moved=12) for name in "abcd"}
+    table = road(tiny, names, records, rounds, Accelerator("model", launch=1.0, bandwidth=1.0))
+    assert table is not None
+    # One cell: 25 minutes eager, a quarter of that captured. All bytes: 4 * 25 * 12 s = 20 minutes, and no less.
+    assert table.data["minutes"].tolist() == pytest.approx([100, 25, 25, 25, 20, 20])
+    assert "a on oracle 25%" in table.notes[1]
+    assert road(tiny, names, records, {}, Accelerator()) is None
