@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from baselines.replay import Sequences
 from benchmark.tasks.streams import below, bits
 from benchmark.tasks.task import Field, HiddenVariable, Layout, Task, Transition, one_hot
 
@@ -68,3 +69,16 @@ class Recall(Task):
 
     def hidden(self, state: RecallState) -> Tensor:
         return state.cue
+
+
+def random_batch(runs: int, seed: int) -> Sequences:
+    """A made-up batch of Recall."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (runs, 2, 5, 3)
+    return Sequences(
+        torch.rand(*shape[:3], 4, 4, generator=generator),
+        torch.randint(3, shape, generator=generator),
+        torch.rand(shape, generator=generator),
+        torch.randint(2, (runs, 1, 5, 3), generator=generator).expand(shape).to(torch.float32),
+        torch.ones(runs, 5, 3, dtype=torch.bool),
+    )

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from recall import Recall
+from recall import Recall, random_batch
 
 from baselines.hysteretic_iql import NETWORKS, RecHystIQL
 from baselines.recurrent import RecurrentPolicy, RecurrentQ
@@ -30,19 +30,6 @@ def train(learner: RecHystIQL, task: Task, seeds: tuple[int, ...], budget: int) 
 
 def evaluate(task: Task, policy: RecurrentPolicy, runs: int, episodes: int = 100) -> Episodes:
     return rollout(task, policy, episode_keys("evaluation", 0, episodes).repeat(runs))
-
-
-def random_batch(runs: int, seed: int) -> Sequences:
-    """A made-up batch of Recall."""
-    generator = torch.Generator().manual_seed(seed)
-    shape = (runs, 2, 5, 3)
-    return Sequences(
-        torch.rand(*shape[:3], 4, 4, generator=generator),
-        torch.randint(3, shape, generator=generator),
-        torch.rand(shape, generator=generator),
-        torch.randint(2, (runs, 1, 5, 3), generator=generator).expand(shape).to(torch.float32),
-        torch.ones(runs, 5, 3, dtype=torch.bool),
-    )
 
 
 def test_it_yields_before_training_and_after_every_round_and_spends_its_budget():

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from recall import Recall
+from recall import Recall, random_batch
 
 from baselines.belief import BeliefModel
 from baselines.exact_belief import ExactBelief
@@ -151,19 +151,6 @@ def test_a_policy_with_a_belief_tells_it():
     assert isinstance(untrained("learned", Oracle()), TellsBelief)
     assert isinstance(untrained("exact", Oracle()), TellsBelief)
     assert not isinstance(untrained("recurrent", Oracle()), TellsBelief)
-
-
-def random_batch(runs: int, seed: int) -> Sequences:
-    """A made-up batch of Recall."""
-    generator = torch.Generator().manual_seed(seed)
-    shape = (runs, 2, 5, 3)
-    return Sequences(
-        torch.rand(*shape[:3], 4, 4, generator=generator),
-        torch.randint(3, shape, generator=generator),
-        torch.rand(shape, generator=generator),
-        torch.randint(2, (runs, 1, 5, 3), generator=generator).expand(shape).to(torch.float32),
-        torch.ones(runs, 5, 3, dtype=torch.bool),
-    )
 
 
 def networks(hidden: int = 8) -> tuple[Networks, Networks]:
