@@ -107,6 +107,7 @@ def table_1(found: Cells, summary: str) -> Table:
         "Ours: interquartile mean over runs of the final greedy return, with its 95% bootstrap interval; then its "
         "ratio to the optimum, the number of runs, and the worst run's ratio. A dash: no finished run yet.",
         *_budgets([cell for (name, _), cell in found.items() if name in names]),
+        _presets([cell for (name, _), cell in found.items() if name in names]),
     ]
     return table_of(f"Table 1, {what}", rows, notes, ("topology",))
 
@@ -121,6 +122,15 @@ def _budgets(of: Sequence[Cell]) -> list[str]:
     most = max(places, key=lambda episodes: len(places[episodes]))
     others = (f"{episodes:,} ({', '.join(there)})" for episodes, there in sorted(places.items()) if episodes != most)
     return [f"Episodes of training: {most:,}, but {' and '.join(others)}."]
+
+
+def _presets(of: Sequence[Cell]) -> str:
+    """Say which preset of the learners made the numbers."""
+    faithful = [
+        f"{cell.submission} on {cell.task_id}" for cell in of if cell.runs[0].config.get("preset") == "faithful"
+    ]
+    where = f", but faithful: {', '.join(faithful)}" if faithful else ""
+    return f"Preset: scalable{where}. See [the learners](../baselines/README.md) for what it changes."
 
 
 def _row_of_table_1(found: Cells, summary: str, place: Place, names: Sequence[str]) -> Row | None:

@@ -89,10 +89,23 @@ def test_table_1_has_every_published_cell_and_the_middle_of_ours():
 def test_table_1_says_who_trained_for_another_number_of_episodes():
     runs = [run("ia2c++-cf", f"organization-full-{agents}-v0", 0, 1000.0) for agents in (9, 27)]
     short = finished("ia2c++-cf", "organization-full-40-v0", 0, 1000.0, suite=SUITES["quick"])
-    assert table_1(cells_of(*runs, short), "cf").notes[-1] == (
+    assert table_1(cells_of(*runs, short), "cf").notes[-2] == (
         f"Episodes of training: {SUITE.budget('organization-full-9-v0'):,}, but "
         f"{SUITES['quick'].budget('organization-full-40-v0'):,} (ia2c++-cf on organization-full-40-v0)."
     )
+
+
+def test_table_1_says_which_preset_made_its_numbers():
+    found = cells_of(
+        run("ia2c++-cf", "organization-full-9-v0", 0, 1000.0),
+        run("ia2c++-cf", "organization-full-27-v0", 0, 1000.0, config={"preset": "faithful"}),
+    )
+    assert (
+        table_1(found, "cf")
+        .notes[-1]
+        .startswith("Preset: scalable, but faithful: ia2c++-cf on organization-full-27-v0. ")
+    )
+    assert table_1(FOUND, "cf").notes[-1].startswith("Preset: scalable. ")
 
 
 def test_gaps_to_the_full_topology_say_whether_they_are_certain():
