@@ -21,8 +21,7 @@ class Actor(nn.Module):
     """The paper's actor: one tanh and one ReLU layer from the public observation to the logits of A actions.
 
     With ReLU a large step can leave an agent without a single active unit. From then on it cannot tell observations
-    apart, and its output's bias is all that learns. A leaky one (Maas et al., 2013; slope
-    0.01 below zero) comes back.
+    apart, and its output's bias is all that learns. A leaky one (Maas et al., 2013; slope 0.01 below zero) comes back.
 
     Args:
         run_keys: int64 ``[R]``.
@@ -32,10 +31,8 @@ class Actor(nn.Module):
         activation: of the second layer, one of ``ACTIVATIONS``.
     """
 
-    def __init__(self, run_keys: Tensor, heads: int, features: Tensor, width: int, activation: str = "relu") -> None:
+    def __init__(self, run_keys: Tensor, heads: int, features: Tensor, width: int, activation: str) -> None:
         super().__init__()
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"actor_activation={activation!r} is unknown; allowed: {', '.join(ACTIVATIONS)}")
         first, second = width, width // 2
         self.activation = ACTIVATIONS[activation]
         self.features = features.expand(len(run_keys), heads, *features.shape)

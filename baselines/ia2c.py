@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from baselines.critics import ACTIVATIONS
 from baselines.ia2c_team import Team
 from baselines.organization import note_policy
 from benchmark.episodes.policy import Policy
@@ -128,10 +129,14 @@ class IA2C:
             "critic": ("counts", "per-configuration"),
             "critic_learns_from": ("true", "predicted"),
             "advantage": ("counterfactual", "td"),
+            "actor_activation": tuple(ACTIVATIONS),
         }
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 raise ValueError(f"{name}={getattr(self, name)!r} is unknown; allowed: {', '.join(values)}")
+        for name in ("entropy_share", "settled_share"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}={getattr(self, name)!r} must be above 0: it is a share of the budget")
         if self.summary == "nothing" and self.critic != "counts":
             raise ValueError(f"summary='nothing' needs critic='counts', not {self.critic!r}")
 

@@ -130,7 +130,7 @@ def _presets(of: Sequence[Cell]) -> str:
         f"{cell.submission} on {cell.task_id}" for cell in of if cell.runs[0].config.get("preset") == "faithful"
     ]
     where = f", but faithful: {', '.join(faithful)}" if faithful else ""
-    return f"Preset: scalable{where}. See [the learners](../baselines/README.md) for what it changes."
+    return f"Preset: scalable{where}. baselines/README.md tells what it changes."
 
 
 def _row_of_table_1(found: Cells, summary: str, place: Place, names: Sequence[str]) -> Row | None:

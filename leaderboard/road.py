@@ -13,7 +13,6 @@ from leaderboard.tables import Row, Table, table_of
 
 # What a kernel inside a captured graph takes of an eager kernel's launch. An assumption.
 CAPTURED = 0.25
-_PACKED = (1, 4, 16)
 
 
 def road(
@@ -39,7 +38,7 @@ def road(
     moved = sum(_seconds(cells(0.0))) / 60
     rows: list[Row] = []
     for how, found in (("eager", eager), ("captured in graphs", cells(model.launch * CAPTURED))):
-        for packed in _PACKED:
+        for packed in (1, 4, model.together):
             work = [[time] for time in sorted(_seconds(found), reverse=True)]
             minutes = max(simulate(work, packed).makespan / 60, moved)
             numbers = {"launches": how, "packed": packed, "minutes": minutes}

@@ -224,9 +224,13 @@ def test_agents_act_on_what_they_see_themselves():
 
 
 def test_what_it_cannot_do_is_said():
-    for wrong in ({"summary": "joint"}, {"preset": "fast"}, {"critic": "table"}, {"advantage": "gae"}):
-        with pytest.raises(ValueError, match="is unknown; allowed"):
-            replace(SMALL, **wrong)
+    unknown = {"summary": "joint", "preset": "fast", "critic": "table", "advantage": "gae", "actor_activation": "selu"}
+    for name, value in unknown.items():
+        with pytest.raises(ValueError, match=f"{name}='{value}' is unknown; allowed"):
+            replace(SMALL, **{name: value})
+    for name in ("entropy_share", "settled_share"):
+        with pytest.raises(ValueError, match=rf"{name}=0\.0 must be above 0"):
+            replace(SMALL, **{name: 0.0})
     with pytest.raises(ValueError, match="allowed: unperturbed tasks of the organization family"):
         train(SMALL, Oracle(), (0,), 4)
     with pytest.raises(ValueError, match="summary='nothing' needs critic='counts'"):
