@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from baselines.configuration import configurations, rank
-from baselines.networks import Linear
+from baselines.networks import ACTIVATIONS, Linear
 
-ACTIVATIONS = {"relu": nn.functional.relu, "leaky-relu": nn.functional.leaky_relu}
 OWN_ACTIONS = ("merged", "index", "both")
 # Counts are never measured in a smaller unit, so that one agent always makes a difference that a network can see.
 _LEAST_UNIT = 0.5
@@ -21,7 +20,7 @@ class Actor(nn.Module):
     """The paper's actor: one tanh and one ReLU layer from the public observation to the logits of A actions.
 
     With ReLU a large step can leave an agent without a single active unit. From then on it cannot tell observations
-    apart, and its output's bias is all that learns. A leaky one (Maas et al., 2013; slope 0.01 below zero) comes back.
+    apart.
 
     Args:
         run_keys: int64 ``[R]``.

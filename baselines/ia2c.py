@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from baselines.critics import ACTIVATIONS
 from baselines.ia2c_team import Team
+from baselines.networks import ACTIVATIONS
 from baselines.organization import note_policy
 from benchmark.episodes.policy import Policy
 from benchmark.harness.protocol import Setting

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from baselines.maddpg_team import Team
+from baselines.networks import ACTIVATIONS
 from benchmark.episodes.policy import Policy
 from benchmark.harness.protocol import Setting
 
@@ -31,6 +32,7 @@ PUBLISHED: Mapping[str, Any] = {
     "capacity": 1_000_000,
     "target_rate": 0.01,
     "gradient_limit": 0.5,
+    "actor_activation": "relu",
     "logit_penalty": 1e-3,
     "entropy": 0.0,
     "collect": 3,
@@ -74,6 +76,7 @@ class MADDPG:
         target_rate: share by which target networks follow at each critic update.
         gradient_limit: largest Euclidean norm of one network's gradient.
         hidden: units of each of the two hidden layers, of actors and critics.
+        actor_activation: of the actors' hidden layers: ``leaky-relu``, or ``relu``, which can die; critics have ReLU.
         merged: whether the own action enters the critic merged with the others', see ``Critic``.
         huber: whether critics minimise the Huber loss, which bankruptcies do not dominate, or squares.
         shared_critic: whether the agents of a run have one critic.
@@ -104,13 +107,15 @@ class MADDPG:
     target_rate: float = 0.05
     gradient_limit: float = 10.0
     hidden: int = 64
+    actor_activation: str = "leaky-relu"
     merged: bool = True
     huber: bool = True
     shared_critic: bool = True
 
     def __post_init__(self) -> None:
-        if self.preset not in ("scalable", "faithful"):
-            raise ValueError(f"preset={self.preset!r} is unknown; allowed: scalable, faithful")
+        for name, allowed in (("preset", ("scalable", "faithful")), ("actor_activation", tuple(ACTIVATIONS))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}={getattr(self, name)!r} is unknown; allowed: {', '.join(allowed)}")
 
     def train(self, setting: Setting) -> Iterator[Policy]:
         """Train R x N actors and R or R x N critics, stacked; yield the actors' greedy policy after every round."""

@@ -47,7 +47,8 @@ class Team:
         runs, agents, publics = setting.runs, self.task.agents, public_size(self.layout)
         self.critics = 1 if settings.shared_critic else agents
         self.critic = Critic(setting.run_keys, self.view, publics, self.critics, settings.hidden, settings.merged)
-        self.actor = MLP(setting.run_keys, agents, (publics, settings.hidden, settings.hidden, len(ACTIONS)), "actor")
+        sizes = (publics, settings.hidden, settings.hidden, len(ACTIONS))
+        self.actor = MLP(setting.run_keys, agents, sizes, "actor", settings.actor_activation)
         self.critic_target, self.actor_target = copy.deepcopy(self.critic), copy.deepcopy(self.actor)
         self.inferred = nn.Parameter(torch.zeros(runs, agents, publics, len(ACTIONS), device=device))
         note_parameters(setting, self.actor, self.critic, self.inferred)

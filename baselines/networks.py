@@ -15,6 +15,10 @@ from torch import Tensor, nn
 from benchmark.harness.protocol import Setting
 from benchmark.tasks.streams import bits, uniform
 
+# A network without an active ReLU has nothing left to learn with but biases; a leaky one (Maas et al., 2013; slope 0.01
+# below zero) comes back.
+ACTIVATIONS = {"relu": nn.functional.relu, "leaky-relu": nn.functional.leaky_relu}
+
 
 def draw_weights(run_keys: Tensor, name: str, shape: tuple[int, ...], bound: float) -> Tensor:
     """Draw uniform weights in ``[-bound, bound)``.
@@ -57,17 +61,21 @@ class Linear(nn.Module):
 
 
 class MLP(nn.Module):
-    """Linear layers with ReLU between them, linear output.
+    """Linear layers with an activation between them, linear output.
 
     Args:
         run_keys: int64 ``[R]``.
         agents: N.
         sizes: widths of input, hidden layers and output, such as ``(12, 128, 128, 9)``.
         name: name in the weight streams.
+        activation: one of ``ACTIVATIONS``.
     """
 
-    def __init__(self, run_keys: Tensor, agents: int, sizes: tuple[int, ...], name: str) -> None:
+    def __init__(
+        self, run_keys: Tensor, agents: int, sizes: tuple[int, ...], name: str, activation: str = "relu"
+    ) -> None:
         super().__init__()
+        self.activation = ACTIVATIONS[activation]
         self.runs, self.agents, self.outputs = len(run_keys), agents, sizes[-1]
         self.layers = nn.ModuleList(
             Linear(run_keys, agents, inputs, outputs, f"{name}/{index}")
@@ -77,7 +85,7 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[R, N, ..., I]`` to ``[R, N, ..., O]``."""
         for index, layer in enumerate(self.layers):
-            x = layer(x if index == 0 else torch.relu(x))
+            x = layer(x if index == 0 else self.activation(x))
         return x
 
 

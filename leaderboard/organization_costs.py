@@ -1,75 +1,16 @@
-"""More of what the records of Organization say: what was settled on, at what cost, how it scales."""
+"""More of what the records of Organization say: what learning cost, how it scales, how the others are predicted."""
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmark.measures.planners.organization import Visit, follow
-from benchmark.tasks.organization import LEVELS, PUBLIC
 from leaderboard import cells, published
-from leaderboard.organization import LEARNERS, SEED, SETTLED, TOPOLOGIES, Cell, Cells
+from leaderboard.organization import LEARNERS, SEED, SETTLED, Cell, Cells
 from leaderboard.record import FinishedRun, Mark
 from leaderboard.statistics import mean_estimate
 from leaderboard.tables import Row, Table, table_of
-
-# How many different policies of one cell are shown.
-MOST_POLICIES = 3
-
-
-def policies(found: Cells) -> Table:
-    """Show the greedy policies that runs ended with, state by state, and what each is worth."""
-    rows: list[Row] = []
-    for cell in found.values():
-        if cell.place.topology not in TOPOLOGIES:
-            continue
-        noted = Counter(policy for run in cell.runs if (policy := noted_policy(run)))
-        rows += [_policy_row(cell, policy, count) for policy, count in noted.most_common(MOST_POLICIES)]
-    notes = [
-        "How many agents choose self/balance/group greedily at each public observation, as noted at the end of "
-        f"training; of each cell the {MOST_POLICIES} most frequent.",
-        "levels: which levels the firm goes through from medium on and what the team earns in each step; what is in "
-        "brackets repeats to the end. value: of the 30 steps; ratio: to the optimum.",
-    ]
-    return table_of("The policies found, state by state", rows, notes, ("submission", "task", "levels (earned)"))
-
-
-Policy = tuple[tuple[int, ...], ...]
-
-
-def noted_policy(run: FinishedRun) -> Policy | None:
-    """Read the counts at each public observation off a run's notes; None if it has not noted them."""
-    texts = [run.notes.get(f"policy_{name}") for name in PUBLIC]
-    if not all(isinstance(text, str) for text in texts):
-        return None
-    return tuple(tuple(int(count) for count in str(text).split("/")) for text in texts)
-
-
-def _policy_row(cell: Cell, policy: Policy, count: int) -> Row:
-    visits = follow(cell.place.agents, policy)
-    value = sum(visit.earned for visit in visits)
-    counts = {name: "/".join(map(str, row)) for name, row in zip(PUBLIC, policy, strict=True)}
-    numbers = {"submission": cell.submission, "task_id": cell.task_id, "runs": count, **counts, "value": value}
-    return numbers, {
-        "submission": cell.submission,
-        "task": cell.task_id,
-        "runs": f"{count} of {len(cell.runs)}",
-        **{name: counts[name] for name in ("several", "many", "meager")},
-        "levels (earned)": path(visits),
-        "value": f"{value:.0f}",
-        "ratio": cells.score(value / cell.optimum),
-    }
-
-
-def path(visits: Sequence[Visit]) -> str:
-    """Tell an episode: ``medium (102), high (102), [very high (102)]``; brackets enclose what repeats to the end."""
-    seen = [visit.level for visit in visits]
-    end = next((step for step, level in enumerate(seen) if level in seen[:step]), len(seen))
-    start = seen.index(seen[end]) if end < len(seen) else end
-    told = [f"{LEVELS[visit.level]} ({visit.earned:g})" for visit in visits[:end]]
-    return ", ".join([*told[:start], f"[{', '.join(told[start:])}]"] if start < end else told)
 
 
 def settled(run: FinishedRun) -> Mark | None:

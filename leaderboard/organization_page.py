@@ -28,12 +28,12 @@ from leaderboard.organization_costs import (
     Size,
     costs,
     history,
-    policies,
     predictions,
     savings,
     scaling,
     sizes,
 )
+from leaderboard.organization_policies import pair, policies
 from leaderboard.page import Drawing
 from leaderboard.palette import colours
 from leaderboard.record import RunRecord
@@ -70,7 +70,7 @@ def write_page(records: Iterable[RunRecord], path: Path) -> list[Path]:
     found = collect(records)
     tables = [table_1(found, summary) for summary in SUMMARIES]
     more = [mean_field_gaps(found), mean_field_order(found), policies(found), costs(found), savings(found)]
-    more += [predictions(found), scaling(found), history(found)]
+    more += [predictions(found), scaling(found), history(found), pair(found)]
     tables += [table for table in more if len(table.data)]
     return page.write(path, [_INTRODUCTION.format(name=path.as_posix()), *figures(found), *tables])
 

@@ -16,9 +16,10 @@ from baselines.actor_critic import (
     td_advantage,
 )
 from baselines.configuration import configurations
-from baselines.critics import ACTIVATIONS, Actor, ConfigurationCritic, CountCritic
+from baselines.critics import Actor, ConfigurationCritic, CountCritic
 from baselines.ia2c import IA2C
 from baselines.ia2c_team import public_features
+from baselines.networks import ACTIVATIONS
 from baselines.organization import TablePolicy
 from benchmark.episodes.rollout import rollout
 from benchmark.harness.protocol import Setting

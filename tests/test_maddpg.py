@@ -115,6 +115,8 @@ def test_every_setting_of_the_faithful_preset_is_a_parameter():
 def test_unknown_choices_are_refused():
     with pytest.raises(ValueError, match="preset='published' is unknown"):
         MADDPG(preset="published")
+    with pytest.raises(ValueError, match="actor_activation='tanh' is unknown; allowed: relu, leaky-relu"):
+        MADDPG(actor_activation="tanh")
     with pytest.raises(ValueError, match="summary='mean' is unknown"):
         trained("organization-full-3-v0", (0,), summary="mean")
     with pytest.raises(ValueError, match="allowed: unperturbed tasks"):

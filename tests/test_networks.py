@@ -70,8 +70,17 @@ def test_linear_is_a_matrix_product_per_network():
     assert layer(x[..., 0, 0, :]).shape == (R, N, 3)
 
 
-def test_mlp_has_relu_between_layers_and_none_at_the_end():
-    mlp = MLP(keys(1), 1, (1, 2, 1), "mlp")
+@pytest.mark.parametrize(
+    ("activation", "expected"),
+    [
+        # 2 -> (2, 0) -> 4 - 1 = 3;  -2 -> (0, 2) -> -6 - 1 = -7.
+        ("relu", [3.0, -7.0]),
+        # 2 -> (2, -0.02) -> 4 + 0.06 - 1 = 3.06;  -2 -> (-0.02, 2) -> -0.04 - 6 - 1 = -7.04.
+        ("leaky-relu", [3.06, -7.04]),
+    ],
+)
+def test_mlp_has_its_activation_between_layers_and_none_at_the_end(activation: str, expected: list[float]):
+    mlp = MLP(keys(1), 1, (1, 2, 1), "mlp", activation)
     mlp.load_state_dict(
         {
             "layers.0.weight": torch.tensor([[[[1.0, -1.0]]]]),
@@ -81,8 +90,7 @@ def test_mlp_has_relu_between_layers_and_none_at_the_end():
         }
     )
     x = torch.tensor([2.0, -2.0]).view(1, 1, 2, 1)
-    # 2 -> (2, 0) -> 4 - 1 = 3;  -2 -> (0, 2) -> -6 - 1 = -7.
-    assert mlp(x).flatten().tolist() == [3.0, -7.0]
+    assert mlp(x).flatten().tolist() == pytest.approx(expected)
 
 
 def test_gru_and_its_gradients_are_those_of_torch():

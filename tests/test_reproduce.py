@@ -13,8 +13,9 @@ from benchmark.harness.suites import SUITES
 from benchmark.measures.references import reference
 from leaderboard import cli, published
 from leaderboard.organization import TOPOLOGIES, Place, collect, mean_field_gaps, mean_field_order, table_1
-from leaderboard.organization_costs import cost, costs, path, policies, predictions, savings, scaling, settled, sizes
+from leaderboard.organization_costs import cost, costs, predictions, savings, scaling, settled, sizes
 from leaderboard.organization_page import figures, most_compared, scale_figure, write_page
+from leaderboard.organization_policies import noted_pair_policy, pair, path, policies
 from leaderboard.submission import parse_record, read_records
 
 SUITE = SUITES["laptop"]
@@ -187,6 +188,34 @@ def test_policies_are_followed_state_by_state():
     assert text["runs"] == "3 of 3"
     assert predictions(found).cells.iloc[0]["mean over runs"] == "0.250 [0.250, 0.250]"
     assert len(policies(FOUND).data) == 0
+
+
+def test_what_two_agents_choose_is_told_in_words():
+    publics = ("meager", "several", "many")
+    published = {f"policy_{now}_after_{before}": "2/0/0" for now in publics for before in publics}
+    published |= {f"policy_meager_after_{before}": "0/2/0" for before in publics}
+    mixed = published | {"policy_meager_after_meager": "0/1/1"}
+    task_id = "organization-pair-v0"
+    found = cells_of(*(run("ia2c", task_id, s, 167.0, notes=mixed if s == 0 else published) for s in range(3)))
+    told = [noted_pair_policy(one) for one in next(iter(found.values())).runs]
+    assert told[1] == "self at several, many; balance at meager"
+    assert told[0] == (
+        "self at several, many; balance and group at meager after meager; "
+        "balance at meager after several, meager after many"
+    )
+    numbers, text = row(pair(found), submission="ia2c")
+    # Self once from medium, then balance at low for 29 steps, with a tenth of the previous reward each time.
+    paid = [6.0]
+    for _ in range(29):
+        paid.append(5.0 + 0.1 * paid[-1])
+    assert numbers["optimum"] == pytest.approx(sum(paid))
+    assert numbers["ratio"] == pytest.approx(167.0 / sum(paid))
+    assert text["both choose"] == f"{told[1]} (2 of 3); or {told[0]} (1 of 3)"
+
+
+def test_a_run_that_noted_no_policy_of_a_pair_has_none():
+    (cell,) = cells_of(run("ia2c", "organization-pair-v0", 0, 1.0)).values()
+    assert noted_pair_policy(cell.runs[0]) is None
 
 
 def test_a_path_without_return_has_no_brackets():
