@@ -92,11 +92,11 @@ def exact_counts(counts, noise):
 @pytest.mark.parametrize("counts", [(3, 1, 4), (0, 8, 0), (12, 2, 12)])
 def test_noisy_counts_follow_the_exact_distribution(counts, noise):
     limit = sum(counts)
-    true = tuple(torch.full((1, SAMPLES), count, dtype=torch.int32) for count in counts)
+    true = torch.tensor(counts, dtype=torch.int32)[None, :, None].expand(1, 3, SAMPLES)
     reported = noisy_counts(true, draws(SAMPLES, f"{counts}", 5)[None], noise, limit)
-    assert (torch.stack(reported).sum(0) == limit).all()
+    assert (reported.sum(1) == limit).all()
     exact = exact_counts(counts, noise)
-    code = reported[0][0] * (limit + 1) + reported[1][0]
+    code = reported[0, 0] * (limit + 1) + reported[0, 1]
     frequency = np.bincount(code.numpy(), minlength=(limit + 1) ** 2)
     observed = np.array([frequency[s * (limit + 1) + b] for s, b, _ in exact], dtype=float)
     assert observed.sum() == SAMPLES
@@ -109,8 +109,8 @@ def test_noisy_counts_look_like_reports_made_one_by_one():
     actions = torch.tensor([0] * 13 + [1] * 7 + [2] * 20).expand(samples, 40)
     single = misreport(actions, draws(samples * 40, "single")[0].view(samples, 40), noise)
     one_by_one = torch.nn.functional.one_hot(single, 3).sum(1).to(torch.float64)
-    true = tuple(torch.full((1, samples), count, dtype=torch.int32) for count in counts)
-    at_once = torch.stack(noisy_counts(true, draws(samples, "counts", 5)[None], noise, 40), -1)[0].to(torch.float64)
+    true = torch.tensor(counts, dtype=torch.int32)[None, :, None].expand(1, 3, samples)
+    at_once = noisy_counts(true, draws(samples, "counts", 5)[None], noise, 40)[0].T.to(torch.float64)
     mean = torch.tensor([0.1 * 40 + 0.7 * count for count in counts], dtype=torch.float64)
     for sample in (one_by_one, at_once):
         assert torch.allclose(sample.mean(0), mean, atol=5 * (10 / samples) ** 0.5)

@@ -157,13 +157,12 @@ class Organization(Task):
         """Pay, move the level, and let everybody hear about everybody else."""
         chosen = 1 << actions * _BITS  # [B, N], packed
         total = chosen.sum(1)
-        n_self, n_balance, n_group = (count.to(torch.int64) for count in _unpack(total))
+        configuration = _unpack(total).to(torch.int64)
         outcome = outcomes(keys.device)
-        majority = torch.sign(n_group - n_self) + 1
+        majority = torch.sign(configuration[:, GROUP] - configuration[:, SELF]) + 1
         common = outcome.reward[state.level, majority]
         reward = outcome.individual[actions] + common[:, None] + self.history_bonus * state.reward
         reports, near = self._hear(actions, chosen, total, keys, step)
-        configuration = torch.stack((n_self, n_balance, n_group), 1)
         following = OrganizationState(outcome.level[state.level, majority], configuration, reports, near, reward)
         return Transition(following, reward, torch.zeros_like(state.level, dtype=torch.bool), actions)
 
@@ -171,18 +170,17 @@ class Organization(Task):
         """Draw reports int32 ``[B, N, 3]`` about all others, and those about neighbours among them."""
         agents, graph = self.team_size, self.neighbourhood
         drawn = words(keys, step, "reports", 5 * agents).unflatten(1, (5, agents))
+        rest = total[:, None] - chosen
         if graph.complete:
-            # Action by action in 32 bits: unpacking what each agent misses would move more bytes.
-            rest = tuple(n - (actions == action).to(torch.int32) for action, n in enumerate(_unpack(total[:, None])))
-            reports = torch.stack(noisy_counts(rest, drawn, self.noise, agents - 1), 2)
-            return reports, reports[..., :0]
+            reports = noisy_counts(_unpack(rest), drawn, self.noise, agents - 1)
+            return reports.mT.contiguous(), reports.mT[..., :0]
         target = graph.edges(keys.device)[1]
         words_near = words(keys, step, "neighbour-reports", len(target))
         reported = misreport(actions.index_select(1, target), words_near, self.noise)
-        near = torch.stack(_unpack(graph.sum_edges(1 << reported * _BITS)), 2)
-        rest = total[:, None] - chosen - graph.sum_edges(chosen.index_select(1, target))
-        counts = noisy_counts(_unpack(rest), drawn, self.noise, agents - 1)
-        return torch.stack(counts, 2) + near, near
+        near = _unpack(graph.sum_edges(1 << reported * _BITS))
+        rest = rest - graph.sum_edges(chosen.index_select(1, target))
+        reports = noisy_counts(_unpack(rest), drawn, self.noise, agents - 1) + near
+        return reports.mT.contiguous(), near.mT.contiguous()
 
     def observe(self, state: OrganizationState) -> Tensor:
         """Return float32 ``[B, N, O]``."""
@@ -258,10 +256,10 @@ def outcomes(device: torch.device) -> _Outcomes:
     )
 
 
-def _unpack(packed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    counts = packed & _COUNT, packed >> _BITS & _COUNT, packed >> 2 * _BITS
-    n_self, n_balance, n_group = (count.to(torch.int32) for count in counts)
-    return n_self, n_balance, n_group
+def _unpack(packed: Tensor) -> Tensor:
+    """Return the counts int32 ``[B, 3, ...]`` in ``[B, ...]``."""
+    shifts = torch.arange(0, 3 * _BITS, _BITS, device=packed.device).view(3, *[1] * (packed.ndim - 1))
+    return (packed[:, None] >> shifts).bitwise_and_(_COUNT).to(torch.int32)
 
 
 def check_noise_and_bonus(noise: float, history_bonus: float) -> None:

@@ -34,26 +34,26 @@ def misreport(actions: Tensor, drawn: Tensor, noise: float) -> Tensor:
     return torch.where(said > 2, said - 3, said)  # Integer remainders take twice the time.
 
 
-def noisy_counts(counts: tuple[Tensor, ...], drawn: Tensor, noise: float, limit: int) -> tuple[Tensor, ...]:
+def noisy_counts(counts: Tensor, drawn: Tensor, noise: float, limit: int) -> Tensor:
     """Return how often each action is reported when each report is wrong with probability ``noise``.
 
     A report is kept with probability ``1 - 1.5 * noise`` and else uniform over the three actions, so that five
     binomial draws stand for any number of reports.
 
     Args:
-        counts: three int32 ``[B, N]``: how many agents chose each action.
+        counts: int32 ``[B, 3, N]``: how many agents chose each action.
         drawn: int32 ``[B, 5, N]`` words.
         noise: at most 2/3.
         limit: the most that the counts can add up to.
 
     Returns:
-        Three int32 ``[B, N]``, with the same sum.
+        int32 ``[B, 3, N]``, with the same sums over actions.
     """
-    kept = [binomial(count, drawn[:, i], max(0.0, 1 - 1.5 * noise), limit) for i, count in enumerate(counts)]
-    lost = counts[0] + counts[1] + counts[2] - kept[0] - kept[1] - kept[2]
+    kept = binomial(counts, drawn[:, :3], max(0.0, 1 - 1.5 * noise), limit)
+    lost = (counts - kept).sum(1, dtype=torch.int32)
     first = binomial(lost, drawn[:, 3], 1 / 3, limit)
     second = binomial(lost - first, drawn[:, 4], 1 / 2, limit)
-    return kept[0] + first, kept[1] + second, kept[2] + lost - first - second
+    return kept.add_(torch.stack((first, second, lost - first - second), 1))
 
 
 def binomial(trials: Tensor, drawn: Tensor, probability: float, limit: int) -> Tensor:
