@@ -30,7 +30,7 @@ from benchmark.episodes.datasets import cache_folder, dataset, dataset_for, load
 from benchmark.episodes.rollout import Episodes
 from benchmark.harness.protocol import Setting
 from benchmark.measures.density import rule
-from benchmark.tasks.registry import make_task
+from benchmark.tasks.registry import file_name, make_task
 from benchmark.tasks.streams import purpose_offset
 from benchmark.tasks.task import Task
 
@@ -151,7 +151,7 @@ def cache_path(task_id: str, config: Pretraining, validation: Episodes, episodes
     summary = hashlib.sha256(f"{FORMAT} {json.dumps(asdict(config), sort_keys=True)}{part}".encode())
     for values in (validation.keys, validation.actions.to(torch.uint8), validation.hidden.to(torch.int16)):
         summary.update(values.cpu().numpy().tobytes())
-    return cache_folder() / "beliefs" / f"{task_id}-{summary.hexdigest()[:16]}.npz"
+    return cache_folder() / "beliefs" / f"{file_name(task_id)}-{summary.hexdigest()[:16]}.npz"
 
 
 def store(path: Path, trained: Pretrained) -> None:

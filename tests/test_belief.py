@@ -252,9 +252,9 @@ def test_a_wrong_form_is_refused(wrong: dict):
 # Cache and record.
 
 
-def setting(task: Task, runs: int = 2) -> Setting:
+def setting(task: Task, runs: int = 2, task_id: str = "oracle-v0") -> Setting:
     data = {"train": play(task, 16), "validation": play(task, 12, start=16)}
-    return Setting("oracle-v0", task, tuple(range(runs)), 10, dataset=data.__getitem__)
+    return Setting(task_id, task, tuple(range(runs)), 10, dataset=data.__getitem__)
 
 
 def test_a_shared_belief_is_trained_once_and_noted_for_every_run(tmp_path, monkeypatch):
@@ -271,6 +271,12 @@ def test_a_shared_belief_is_trained_once_and_noted_for_every_run(tmp_path, monke
     assert first.notes[0]["parameters"] == sum(weight.numel() for weight in model.parameters())
     assert first.notes[0]["belief_gate_passed"] is False
     assert first.notes[0]["belief_oracle_accuracy_after_limit"] == 0.95
+
+
+def test_a_belief_of_a_perturbed_task_has_a_name_that_windows_allows(tmp_path, monkeypatch):
+    monkeypatch.setenv("PENUMBRA_CACHE", str(tmp_path))
+    prepare_belief(setting(Oracle(), task_id="oracle-v0:slip=0.1"), QUICK)
+    assert [path.name[:19] for path in tmp_path.glob("beliefs/*.npz")] == ["oracle-v0@slip=0.1-"]
 
 
 def test_a_belief_may_learn_from_a_part_of_the_dataset(tmp_path, monkeypatch):

@@ -62,6 +62,12 @@ def test_every_built_in_task_has_a_dataset_and_it_is_found_again():
     assert dataset("organization-circle-33-random-v0").task_id == "organization-circle-33-v0"
 
 
+def test_no_cached_file_of_a_perturbed_task_has_a_name_that_windows_forbids(small):
+    load_dataset("oracle-random-v0:slip=0.1", episodes=50)
+    found = sorted(path.relative_to(small).as_posix() for path in small.rglob("*.npz"))
+    assert found == ["oracle-random-v0@slip=0.1/train-000.npz"]
+
+
 # The last one's observations hold so many values that their codes need four bytes.
 @pytest.mark.parametrize(
     "task_id",

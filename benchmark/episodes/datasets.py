@@ -26,7 +26,7 @@ from torch import Tensor
 
 from benchmark.episodes.policy import RandomPolicy
 from benchmark.episodes.rollout import Episodes, rollout
-from benchmark.tasks.registry import did_you_mean, make_task, random_start, spec, task_ids
+from benchmark.tasks.registry import did_you_mean, file_name, make_task, random_start, spec, task_ids
 from benchmark.tasks.streams import episode_keys
 from benchmark.tasks.task import Task, team_return
 
@@ -158,7 +158,7 @@ def cache_folder() -> Path:
 
 def _shard(chosen: Dataset, task: Task, split: str, number: int) -> Arrays:
     name = shard_name(chosen.dataset_id, split, number)
-    path, expected = cache_folder() / f"{name}.npz", _digests().get(name)
+    path, expected = cache_folder() / f"{file_name(name)}.npz", _digests().get(name)
     if path.exists():
         arrays = _read(path)
         # A dataset without a published digest is held to the one it was stored with.

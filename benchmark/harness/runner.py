@@ -28,7 +28,7 @@ from benchmark.measures.clock import Clock
 from benchmark.measures.evaluation import Evaluation, evaluate_runs
 from benchmark.measures.machine import git_commit, hardware, packages
 from benchmark.measures.watch import Watch
-from benchmark.tasks.registry import make_task
+from benchmark.tasks.registry import file_name, make_task
 
 Report = Callable[[str], None]
 # Called after each evaluation with the share of the budget that is used and the mean greedy return over runs.
@@ -51,7 +51,7 @@ class Job:
 
     def folder(self, out: Path) -> Path:
         """Return the folder of this job's records (``:`` of a name or a task id becomes ``@``)."""
-        return out / self.submission.name.replace(":", "@") / self.task_id.replace(":", "@")
+        return out / file_name(self.submission.name) / file_name(self.task_id)
 
     def path(self, out: Path, seed: int) -> Path:
         """Return where the record of one run lies."""

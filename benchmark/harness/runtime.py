@@ -29,6 +29,7 @@ from benchmark.harness.suites import MARKS, SUITES, Suite
 from benchmark.measures.calibration import DRIFT, Calibration, calibrate, get_profile
 from benchmark.measures.machine import accelerator_state, git_commit, hardware, packages, peak_memory
 from benchmark.measures.watch import Watch, crowd
+from benchmark.tasks.registry import file_name
 
 REPEATS = 3
 STACKED = 10
@@ -65,7 +66,7 @@ class Timing:
     def path(self, out: Path) -> Path:
         """Return where its record lies."""
         name = f"{PREFIX}-{self.profile}-r{self.runs}-t{self.threads}-{self.repeat}.json"
-        return out / self.submission.name / self.task_id.replace(":", "@") / name
+        return out / self.submission.name / file_name(self.task_id) / name
 
     def header(self) -> Record:
         """Return what identifies it; a record in the ledger must agree with it."""

@@ -210,6 +210,11 @@ def random_start(task: Task) -> Task:
     return replace(task, random_start=True) if hasattr(task, "random_start") else task  # type: ignore[call-arg]
 
 
+def file_name(identifier: str) -> str:
+    """Return a task id, or what is made of one, as part of a path: Windows forbids the ``:`` of perturbations."""
+    return identifier.replace(":", "@")
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'a', 'b'?"`` or nothing."""
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
