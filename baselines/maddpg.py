@@ -71,7 +71,8 @@ class MADDPG:
         actor_batch: steps per actor update.
         latest: how many of the latest steps actors learn from; what others did long ago is not what they do.
         capacity: steps kept for replay.
-        collect: episodes of each run between two rounds of updates, at most a 500th of the budget.
+        collect: episodes of each run between two rounds of updates, but for budgets that would allow fewer than 500
+            rounds or more than 2,500.
         updates: of critics and actors, in each round.
         target_rate: share by which target networks follow at each critic update.
         gradient_limit: largest Euclidean norm of one network's gradient.

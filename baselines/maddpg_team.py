@@ -66,7 +66,7 @@ class Team:
     def rounds(self) -> Iterator[Policy]:
         """Play, learn, yield; until the budget is used."""
         settings, setting = self.settings, self.setting
-        collect = min(settings.collect, max(1, setting.budget // 500))
+        collect = max(1, setting.budget // 2500, min(settings.collect, setting.budget // 500))
         yield TablePolicy(self.layout, self.policies(), greedy=True)
         while setting.remaining:
             behaviour = TablePolicy(self.layout, self.policies())

@@ -22,7 +22,6 @@ from benchmark.measures.traffic import count_traffic
 from benchmark.tasks.registry import make_task
 from leaderboard.commands.terminal import SUBMISSIONS
 
-EPISODES = 4  # of each run in a round
 RELEASED = 2.0  # episodes of one run in a second
 ORGANIZATION = "organization-full-27-v0"
 
@@ -35,15 +34,15 @@ class Untrained(BeliefI2Q):
         return BeliefModel(setting.run_keys[:1], setting.task).requires_grad_(False)
 
 
-def published(name, **changes):
-    return find_submission(name, [SUBMISSIONS]).with_parameters(changes).build()
+def published(name):
+    return find_submission(name, [SUBMISSIONS]).build()
 
 
 LEARNERS = {
     # 128 transitions for each update, ten updates for each episode: the paper's work.
-    "belief-i2q-as-paper": ("oracle-v0", Untrained(updates_per_episode=10, batch=8, window=16, collect=EPISODES)),
-    "belief-i2q": ("oracle-v0", Untrained(collect=EPISODES)),
-    **{name: ("oracle-v0", published(name, collect=EPISODES)) for name in ("rec-i2q", "rec-hyst-iql")},
+    "belief-i2q-as-paper": ("oracle-v0", Untrained(updates_per_episode=10, batch=8, window=16, collect=4)),
+    "belief-i2q": ("oracle-v0", Untrained()),
+    **{name: ("oracle-v0", published(name)) for name in ("rec-i2q", "rec-hyst-iql")},
     **{name: (ORGANIZATION, published(name)) for name in ("ia2c++-cf", "ia2c++-mf", "maddpg++-cf", "maddpg++-mf")},
     "maddpg": ("organization-full-9-v0", published("maddpg")),
     "ia2c": ("organization-pair-v0", published("ia2c")),

@@ -142,3 +142,12 @@ def test_configurations_reach_the_optimum_of_nine_agents():
     returns = rollout(setting.task, policy, episode_keys("user", 0, 4)).returns / reference(task_id).optimum
     assert (returns > 0.99).sum() >= 3
     assert float(returns.mean()) > 0.95
+
+
+@pytest.mark.parametrize(("budget", "rounds"), [(500, 500), (4000, 500), (10_000, 1000), (50_000, 2500)])
+def test_a_budget_makes_at_least_500_rounds_and_at_most_2500(budget, rounds):
+    setting = Setting("organization-full-2-v0", make_task("organization-full-2-v0"), (0,), budget)
+    policies = MADDPG(hidden=8, batch=8, actor_batch=8).train(setting)
+    for _ in range(2):  # the policy before training, and a round
+        next(policies)
+    assert budget / setting.episodes_used == rounds
