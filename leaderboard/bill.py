@@ -182,6 +182,7 @@ def bill_tables(
         f"All {suite.runs} runs of suite {suite.name}. hours: of one process, as the records' machines were (most of "
         f"them with training elsewhere on the same cores). On {cores} cores, the longest first, "
         f"{whole.makespan / 3600:,.1f} hours in all; no order could take less than {whole.bound / 3600:,.1f}.",
+        f"One submission by itself, on {cores} cores, hours: {_alone(found, cores)}.",
         "known: how many cells were measured on this suite, scaled from another budget, estimated from another task.",
         f"{accelerator.name}, minutes: NOT MEASURED. Training alone, by a model: as many kernels as were counted in a "
         f"round of each learner, {accelerator.launch * 1e6:g} us each, or the bytes counted at "
@@ -189,7 +190,7 @@ def bill_tables(
         f"agents x horizon. {_sitting(found, accelerator)}",
     ]
     if absent:
-        notes.insert(2, f"Not on the bill, for want of any record: {', '.join(absent)}.")
+        notes.insert(3, f"Not on the bill, for want of any record: {', '.join(absent)}.")
     tables = [table_of(f"The bill of suite {suite.name}", rows, notes, ("submission", "family", "known"))]
     largest = [_row({"submission": cell.submission, "task": cell.task_id}, [cell]) for cell in found[:LARGEST]]
     if largest:
@@ -197,6 +198,12 @@ def bill_tables(
         words = ("submission", "task", "known")
         tables.append(table_of(f"Its largest cells, {suite.name}", largest, [note], words))
     return tables
+
+
+def _alone(found: Sequence[Cell], cores: int) -> str:
+    names = sorted({cell.submission for cell in found})
+    work = {name: [[cell.seconds] for cell in found if cell.submission == name] for name in names}
+    return ", ".join(f"{name} {simulate(work[name], cores).makespan / 3600:.1f}" for name in names)
 
 
 def _sitting(found: Sequence[Cell], accelerator: Accelerator) -> str:
