@@ -21,7 +21,7 @@ from benchmark.harness.variant import split_variant
 from benchmark.measures.references import Reference, reference
 from benchmark.tasks.registry import spec
 from leaderboard.record import FinishedRun, RunRecord, machine
-from leaderboard.runtime import FILE, RuntimeRecord, read_runtimes
+from leaderboard.runtime import RuntimeRecord
 from leaderboard.statistics import FLOOR, RESAMPLES, Array, clip, stack_runs
 from leaderboard.submission import check_suite, merge
 
@@ -109,16 +109,12 @@ def make_board(
         suite: what is compared.
         records: for the tasks beyond the suite's, and the names of the submissions.
         search: folders of submissions. A submission without a manifest there is taken at its word to use its own
-            observations only. Timings published there are read as well.
-        runtimes: timings beside the published ones.
+            observations only.
+        runtimes: timings of the submissions.
     """
     records = list(records)
     information = {}
-    timings = {record.digest: record for record in runtimes}
     for name in {record.submission for record in records}:
-        for folder in search:
-            if (folder / name / FILE).is_file():
-                timings |= {record.digest: record for record in read_runtimes(folder / name / FILE)}
         with suppress(ManifestError):
             information[name] = find_submission(name, search).information
     references = {}
@@ -126,7 +122,7 @@ def make_board(
         # A third-party or perturbed task may have no references; it is then shown without scores.
         with suppress(ValueError):
             references[task_id] = reference(task_id)
-    return Board(suite, references, information, runtimes=tuple(timings.values()))
+    return Board(suite, references, information, runtimes=tuple(runtimes))
 
 
 def frame(records: Iterable[RunRecord], board: Board) -> pd.DataFrame:

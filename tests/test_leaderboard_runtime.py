@@ -19,7 +19,7 @@ from leaderboard.board import Board, frame, make_board
 from leaderboard.costs import costs
 from leaderboard.figures import Drawer, make_palette
 from leaderboard.publish import publish
-from leaderboard.runtime import FILE, parse_runtime, read_runtimes, timed
+from leaderboard.runtime import FILE, parse_runtime, read_both, read_runtimes, timed
 from leaderboard.submission import SubmissionError, parse_record, read_records
 from leaderboard.tables import ranking
 from leaderboard.timings import timings
@@ -280,9 +280,8 @@ def test_score_against_time_is_normalised_when_everybody_was_timed():
     assert "normalised seconds per run (cpu-2)" in both
 
 
-def test_a_board_reads_published_timings(tmp_path):
+def test_a_board_has_the_timings_that_it_is_given_and_not_those_published_under_the_same_name(tmp_path):
     write(tmp_path, [timing()])
-    records = read_records(tmp_path)
-    assert [record.repeat for record in make_board(SUITE, records, [tmp_path]).runtimes] == [0]
-    again = read_runtimes(tmp_path)
-    assert len(make_board(SUITE, records, [tmp_path], again).runtimes) == 1  # the same, given twice
+    records, timings = read_both([tmp_path])
+    assert [record.repeat for record in make_board(SUITE, records, [tmp_path], timings).runtimes] == [0]
+    assert make_board(SUITE, records, [tmp_path]).runtimes == ()

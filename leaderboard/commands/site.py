@@ -15,11 +15,11 @@ def site(
     ] = None,
 ) -> None:
     """Build the leaderboard as a static site: open its index.html, or put the folder on any host."""
+    from leaderboard.runtime import read_both
     from leaderboard.site.build import Builder
-    from leaderboard.submission import read_records
 
-    records = [record for folder in folders or [SUBMISSIONS] for record in read_records(folder)]
-    builder = Builder(records, [SUBMISSIONS])
+    records, timings = read_both(folders or [SUBMISSIONS])
+    builder = Builder(records, [SUBMISSIONS], runtimes=timings)
     with console.status("building") as status:
         count = builder.write(out, status.update)
     tell(f"{out / 'index.html'}: {count} files")

@@ -16,6 +16,7 @@ from leaderboard.costs import costs, ranks_in_class
 from leaderboard.figures import Drawer
 from leaderboard.palette import Colour
 from leaderboard.record import RunRecord
+from leaderboard.runtime import RuntimeRecord
 from leaderboard.statistics import FLOOR
 from leaderboard.tables import INTERVAL, Table, families, incomplete, ranking, task_table
 
@@ -182,11 +183,16 @@ class SuiteView:
 
 
 def suite_view(
-    suite: Suite, records: tuple[RunRecord, ...], search: Any, palette: Mapping[str, Colour], resamples: int
+    suite: Suite,
+    records: tuple[RunRecord, ...],
+    search: Any,
+    palette: Mapping[str, Colour],
+    resamples: int,
+    runtimes: tuple[RuntimeRecord, ...] = (),
 ) -> SuiteView:
-    """Return the view of a suite's records."""
+    """Return the view of a suite's records and of timings."""
     ours = tuple(record for record in records if record.suite == suite.name)
-    board = replace(make_board(suite, ours, search), resamples=resamples)
+    board = replace(make_board(suite, ours, search, runtimes), resamples=resamples)
     return SuiteView(suite, ours, board, palette)
 
 

@@ -20,6 +20,7 @@ from leaderboard.classes import CLASSES
 from leaderboard.figures import make_palette
 from leaderboard.palette import DARK, LIGHT, darker, lighter
 from leaderboard.record import RunRecord
+from leaderboard.runtime import RuntimeRecord
 from leaderboard.site.boards import TRACK, SuiteView, suite_view
 from leaderboard.site.drawing import inline
 from leaderboard.site.facts import curves, submission_facts, task_facts
@@ -49,6 +50,7 @@ class Builder:
         tasks: that have a page beside those of the suites and records; by default all that are listed.
         root: where ``docs/`` lies.
         resamples: of every interval.
+        runtimes: timings of the submissions.
     """
 
     def __init__(
@@ -59,9 +61,11 @@ class Builder:
         tasks: Sequence[str] | None = None,
         root: Path = ROOT,
         resamples: int = RESAMPLES,
+        runtimes: Iterable[RuntimeRecord] = (),
     ) -> None:
         self.records = tuple(sorted(records, key=lambda record: (record.suite, *record.cell)))
         self.search, self.chosen, self.root, self.resamples = search, suites, root, resamples
+        self.runtimes = tuple(runtimes)
         paths = sorted(path for folder in search for path in folder.glob(f"*/{MANIFEST}"))
         self.manifests: dict[str, Submission] = {path.parent.name: read_manifest(path) for path in paths}
         self.palette = make_palette(self.records, list(self.manifests))
@@ -75,7 +79,8 @@ class Builder:
     def suites(self) -> list[SuiteView]:
         """The boards of all suites."""
         return [
-            suite_view(suite, self.records, self.search, self.palette, self.resamples) for suite in self.chosen.values()
+            suite_view(suite, self.records, self.search, self.palette, self.resamples, self.runtimes)
+            for suite in self.chosen.values()
         ]
 
     @cached_property
