@@ -27,11 +27,17 @@ from benchmark.measures.calibration import get_profile
 from leaderboard.commands.terminal import SUBMISSIONS
 
 WITHIN = 0.15
-# Neighbours that never rest, and one that works a tenth of the time.
-STEADY = "while True: pass"
+# Neighbours that never rest, and one that works a tenth of the time; they end with whoever started them.
+STEADY = """
+import os
+home = os.getppid()
+while os.getppid() == home:
+    sum(range(10_000))
+"""
 NOW_AND_THEN = """
-import time
-while True:
+import os, time
+home = os.getppid()
+while os.getppid() == home:
     end = time.perf_counter() + 0.5
     while time.perf_counter() < end:
         pass
