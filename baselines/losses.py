@@ -71,13 +71,11 @@ def lambda_returns(rewards: Tensor, discount: Tensor, values: Tensor, trace: flo
     assert rewards.ndim == 4, rewards.shape
     assert rewards.shape == discount.shape == values.shape, (rewards.shape, discount.shape, values.shape)
     with torch.no_grad():
-        returns = torch.empty_like(values)
-        following = values[..., -1]
-        for t in range(values.shape[-1] - 1, -1, -1):
-            mixed = torch.lerp(values[..., t], following, trace)
-            following = rewards[..., t] + discount[..., t] * mixed
-            returns[..., t] = following
-        return returns
+        returns = [values[..., -1]]
+        steps = list(zip(rewards.unbind(-1), discount.unbind(-1), values.unbind(-1), strict=True))
+        for reward, discounted, value in reversed(steps):
+            returns.append(torch.addcmul(reward, discounted, torch.lerp(value, returns[-1], trace)))
+        return torch.stack(returns[:0:-1], -1)
 
 
 def hysteretic_weights(errors: Tensor, beta: float) -> Tensor:

@@ -55,9 +55,17 @@ class Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[R, N, ..., I]`` to ``[R, N, ..., O]``."""
-        assert x.ndim >= 3, x.shape
-        rows = x.flatten(0, 1).reshape(x.shape[0] * x.shape[1], -1, x.shape[-1])
-        return torch.baddbmm(self.bias.flatten(0, 1), rows, self.weight.flatten(0, 1)).view(*x.shape[:-1], -1)
+        return self.each(rows_of(x)).view(*x.shape[:-1], -1)
+
+    def each(self, rows: Tensor) -> Tensor:
+        """Map ``[R * N, rows, I]`` to ``[R * N, rows, O]``."""
+        return torch.baddbmm(self.bias.flatten(0, 1), rows, self.weight.flatten(0, 1))
+
+
+def rows_of(x: Tensor) -> Tensor:
+    """Turn ``[R, N, ..., I]`` into ``[R * N, rows, I]``."""
+    assert x.ndim >= 3, x.shape
+    return x.flatten(0, 1).reshape(x.shape[0] * x.shape[1], -1, x.shape[-1])
 
 
 class MLP(nn.Module):
@@ -84,9 +92,11 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[R, N, ..., I]`` to ``[R, N, ..., O]``."""
+        rows = rows_of(x)
         for index, layer in enumerate(self.layers):
-            x = layer(x if index == 0 else self.activation(x))
-        return x
+            assert isinstance(layer, Linear), layer
+            rows = layer.each(rows if index == 0 else self.activation(rows, inplace=True))
+        return rows.view(*x.shape[:-1], -1)
 
 
 class GRU(nn.Module):
@@ -151,9 +161,7 @@ class _Recurrence(torch.autograd.Function):
     """The part of a GRU that must go step by step, for G = R * N networks.
 
     Backpropagation through time is written out: what depends on no later step is computed for all steps at once, the
-    weights' gradients are one product over all steps, and the loop keeps one product per step. On 2 CPU cores (10
-    networks, B = 16, T = 41, H = 64) forward and backward together take 0.3 times what 10 ``torch.nn.GRU`` take and
-    0.7 times what plain autograd takes. First derivatives only.
+    weights' gradients are one product over all steps, and the loop keeps one product per step. First derivatives only.
     """
 
     @staticmethod
@@ -161,46 +169,49 @@ class _Recurrence(torch.autograd.Function):
         """Map projected inputs ``[G, T, B, 3H]`` and the first hidden ``[G, B, H]`` to hiddens ``[G, T, B, H]``."""
         groups, time, batch, _ = projected.shape
         size = weight.shape[1]
+        sizes = 2 * size, size
+        products = projected.new_empty(time, groups, batch, 3 * size)  # h V + c; batched products want one piece each
+        sigmoids = projected.new_empty(groups, time, batch, 2 * size)  # r, z
+        candidates = projected.new_empty(groups, time, batch, size)  # n
         hidden = projected.new_empty(groups, time + 1, batch, size)
         hidden[:, 0] = initial
-        gates = projected.new_empty(groups, time, batch, 3 * size)  # r, z, n
-        recalled = projected.new_empty(groups, time, batch, size)  # what the reset gate r multiplies
-        for t in range(time):
-            product = torch.baddbmm(bias, hidden[:, t], weight)
-            sigmoids, candidate = gates[:, t, :, : 2 * size], gates[:, t, :, 2 * size :]
-            torch.add(projected[:, t, :, : 2 * size], product[..., : 2 * size], out=sigmoids).sigmoid_()
-            recalled[:, t] = product[..., 2 * size :]
-            torch.addcmul(
-                projected[:, t, :, 2 * size :], sigmoids[..., :size], product[..., 2 * size :], out=candidate
-            ).tanh_()
-            torch.lerp(candidate, hidden[:, t], sigmoids[..., size:], out=hidden[:, t + 1])
-        ctx.save_for_backward(hidden, gates, recalled, weight)
+        states = hidden.unbind(1)
+        parts = [part.unbind(1) for part in (*projected.split(sizes, -1), sigmoids, *sigmoids.chunk(2, -1), candidates)]
+        parts += [part.unbind() for part in (products, *products.split(sizes, -1))]
+        for t, (x_rz, x_n, rz, r, z, n, product, h_rz, h_n) in enumerate(zip(*parts, strict=True)):
+            torch.baddbmm(bias, states[t], weight, out=product)
+            torch.add(x_rz, h_rz, out=rz).sigmoid_()
+            torch.addcmul(x_n, r, h_n, out=n).tanh_()
+            torch.lerp(n, states[t], z, out=states[t + 1])
+        ctx.save_for_backward(hidden, sigmoids, candidates, products, weight)
         return hidden[:, 1:]
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the gradients of ``forward``'s arguments, given that of the hiddens ``[G, T, B, H]``."""
-        (gradient,) = grad_outputs
-        hidden, gates, recalled, weight = ctx.saved_tensors
-        groups, time, batch, size = recalled.shape
-        r, z, n = gates.chunk(3, -1)
-        to_candidate = (1 - z) * (1 - n * n)
-        # d(pre-activation of r, z, product for n) / dh', for all steps at once: [G, T, B, 3, H].
-        slopes = torch.stack(
-            (to_candidate * recalled * r * (1 - r), (hidden[:, :-1] - n) * z * (1 - z), to_candidate * r), 3
-        )
-        products = torch.empty_like(slopes)
-        totals = torch.empty_like(recalled)  # dL/dh' with all later steps included
+        hidden, sigmoids, n, products, weight = ctx.saved_tensors
+        groups, time, batch, size = n.shape
+        r, z = sigmoids.chunk(2, -1)
+        rest = 1 - z
+        to_candidate = rest * (1 - n * n)
+        # d(pre-activation of r, z, product for n) / dh', for all steps at once.
+        slopes = n.new_empty(groups, time, batch, 3, size)
+        to_r, to_z, to_product = slopes.unbind(3)
+        torch.mul(to_candidate, r, out=to_product)
+        torch.mul(to_product, products[..., 2 * size :].transpose(0, 1), out=to_r).mul_(1 - r)
+        torch.sub(hidden[:, :-1], n, out=to_z).mul_(rest).mul_(z)
+        totals = torch.empty_like(n)  # dL/dh' with all later steps included
         carried = torch.zeros_like(hidden[:, 0])
-        transposed = weight.transpose(1, 2)
-        for t in range(time - 1, -1, -1):
-            torch.add(carried, gradient[:, t], out=totals[:, t])
-            torch.mul(totals[:, t, :, None], slopes[:, t], out=products[:, t])
-            carried = torch.baddbmm(totals[:, t] * z[:, t], products[:, t].flatten(2), transposed)
-        flat = products.view(groups, time * batch, 3 * size)
-        before = hidden[:, :-1].reshape(groups, time * batch, size)
-        projected = torch.cat((products[..., :2, :].flatten(3), totals * to_candidate), -1)
-        return projected, before.transpose(1, 2) @ flat, flat.sum(1, keepdim=True), carried
+        transposed = weight.transpose(1, 2).contiguous()
+        steps = list(zip(*(part.unbind(1) for part in (grad_outputs[0], totals, slopes, z)), strict=True))
+        for gradient, total, slope, kept in reversed(steps):
+            torch.add(carried, gradient, out=total)
+            slope.mul_(total[:, :, None])  # of L from here on
+            carried = torch.baddbmm(total * kept, slope.flatten(2), transposed)
+        flat = slopes.view(groups, time * batch, 3 * size)
+        to_weight, to_bias = hidden[:, :-1].flatten(1, 2).transpose(1, 2) @ flat, flat.sum(1, keepdim=True)
+        torch.mul(totals, to_candidate, out=to_product)  # between input and candidate is no reset gate
+        return slopes.flatten(3), to_weight, to_bias, carried
 
 
 @torch.no_grad()
