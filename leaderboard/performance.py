@@ -151,7 +151,7 @@ def page(
     tables.append(roofline.table(measured, model, "cuda"))
     full: list[Cell] = []
     counted = rounds(measured)
-    for name in ("laptop", "full"):
+    for name in ("laptop", "standard", "full"):
         full = bill(get_suite(name), submissions, records, counted, model)
         billed = {cell.submission for cell in full}
         absent = [submission.name for submission in submissions if submission.name not in billed]

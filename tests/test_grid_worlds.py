@@ -20,7 +20,7 @@ from leaderboard.grid_worlds_tables import beliefs, improvements, learned, scale
 from leaderboard.statistics import Estimate
 from leaderboard.submission import SubmissionError, parse_record
 
-SUITE = SUITES["laptop"]
+SUITE = SUITES["standard"]
 NAN = math.nan
 
 
@@ -167,8 +167,8 @@ def test_settings_that_were_changed_are_compared_with_the_defaults():
         "The belief's uncertainty is useful to the policy",
         "The effect of m, the number of belief samples",
     ]
-    assert answers(7)["oracle-v0, suite laptop, defaults above variance = false"].verdict == HOLDS
-    assert answers(8)["oracle-v0, suite laptop, defaults above samples = 5"].verdict == UNDECIDED
+    assert answers(7)["oracle-v0, suite standard, defaults above variance = false"].verdict == HOLDS
+    assert answers(8)["oracle-v0, suite standard, defaults above samples = 5"].verdict == UNDECIDED
     assert list(variants(found(*FIELD)).cells["less the defaults'"]) == [
         "0.000 [0.000, 0.000]",
         "-0.300 [-0.300, -0.300]",
@@ -187,7 +187,7 @@ def test_settings_changed_in_another_suite_are_compared_with_the_defaults_there(
     assert statement.verdict == CONTRADICTED
     assert statement.measured.startswith("0.600 against 0.800, difference -0.200 ")
     samples = next(claim for claim in judged if "samples" in claim.title).statements
-    assert [statement.about for statement in samples] == ["oracle-v0, suite laptop, defaults above samples = 5"]
+    assert [statement.about for statement in samples] == ["oracle-v0, suite standard, defaults above samples = 5"]
 
 
 def test_the_bars_are_ours_and_come_last():

@@ -244,7 +244,7 @@ def test_what_it_cannot_do_is_said():
 @pytest.mark.slow
 def test_nine_agents_learn_the_optimum_from_predictions():
     task_id = "organization-full-9-v0"
-    budget = get_suite("laptop").budget(task_id)
+    budget = get_suite("standard").budget(task_id)
     _, policy = train(IA2C(), make_task(task_id), (0, 1, 2), budget)
     returns = rollout(make_task(task_id), policy, episode_keys("evaluation", 0, 1).repeat(3)).returns
     assert (returns / reference(task_id).optimum).min() > 0.99

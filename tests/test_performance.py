@@ -99,7 +99,7 @@ def test_ten_thousand_cells_lie_near_the_bound():
     text = page(
         {"cores": 2}, measurements(), records, [Submission("ours", "module:Class", tasks=("oracle-*",))], "x.json"
     )
-    for title in ("## Targets", "## Rooflines", "## The bill of suite laptop", "## 10,000 cells on 100 GPUs"):
+    for title in ("## Targets", "## Rooflines", "## The bill of suite standard", "## 10,000 cells on 100 GPUs"):
         assert title in text
     assert "**Crowded:**" not in text
     assert "**Crowded:**" in page({"created": "today", "others": 1.9}, [], [], [], "x.json")

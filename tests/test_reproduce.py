@@ -18,7 +18,7 @@ from leaderboard.organization_page import figures, most_compared, scale_figure, 
 from leaderboard.organization_policies import noted_pair_policy, pair, path, policies
 from leaderboard.submission import parse_record, read_records
 
-SUITE = SUITES["laptop"]
+SUITE = SUITES["standard"]
 
 
 def run(submission, task_id, seed, value, **changes):

@@ -60,7 +60,7 @@ def test_only_seeds_that_were_played_at_all_levels_count():
     (found,) = degradations(records, SUITE.name, [DROPOUT])
     assert found.submission == "mine"
     assert found.scores == pytest.approx(np.full((2, 2), 0.9), abs=1e-5)
-    assert degradations(records, "laptop", [DROPOUT]) == []
+    assert degradations(records, "standard", [DROPOUT]) == []
 
 
 def entry_of(scores: list[list[float]], name: str = "mine") -> Degradation:

@@ -148,7 +148,7 @@ def test_suites_where_a_submission_does_not_apply_are_passed_over(tmp_path, monk
     assert "no submission has records of two levels" in str(result.exception)
     (reports,) = get_stresses(("reports",))
     (hint,) = get_stresses(("hint",))
-    assert played == [(["ia2c++-cf"], "laptop", task_ids((reports,)))]
+    assert played == [(["ia2c++-cf"], "standard", task_ids((reports,)))]
     played.clear()
     CliRunner().invoke(cli.app, [argument.replace("ia2c++-cf", "random") for argument in arguments])
-    assert played == [(["random"], "quick", task_ids((hint,))), (["random"], "laptop", task_ids((reports,)))]
+    assert played == [(["random"], "quick", task_ids((hint,))), (["random"], "standard", task_ids((reports,)))]

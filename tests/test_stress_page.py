@@ -97,7 +97,7 @@ def test_the_page_is_the_same_twice_and_answers_the_question(tmp_path):
 
 
 def test_what_is_missing_is_listed_with_the_command_that_plays_it():
-    table = missing({name: sort_runs(RECORDS, name) for name in ("quick", "laptop")})
+    table = missing({name: sort_runs(RECORDS, name) for name in ("quick", "standard")})
     rows = {(row["what"], row["submission"]): row for row in table.data.to_dict("records")}
     assert ("slip of oracle-v0", "belief-i2q") not in rows
     assert rows["ablation samples", "belief-i2q"]["lacking"] == "10, 20"
@@ -107,7 +107,7 @@ def test_what_is_missing_is_listed_with_the_command_that_plays_it():
 
 
 def test_what_was_met_or_has_nothing_to_lose_is_not_missing():
-    suite = SUITES["laptop"]
+    suite = SUITES["standard"]
     (blurred,) = get_stresses(("noise",), ("gathering",))
     met = {task: 0.3 for _, task in blurred.levels[1:3]}
     made = [raw("belief-i2q", "gathering-v0", seed, 0.5, elsewhere=met, suite=suite) for seed in range(5)]
@@ -115,7 +115,7 @@ def test_what_was_met_or_has_nothing_to_lose_is_not_missing():
     made += [raw("rec-hyst-iql", "honeycomb-v0", seed, 0.11, suite=suite) for seed in range(5)]
     made += [raw("rec-hyst-iql", "gathering-v0", seed, -0.2, suite=suite) for seed in range(4)]  # too few to say
     records = [parse_record(json.dumps(entry)) for entry in made]
-    table = missing({"quick": {}, "laptop": sort_runs(records, "laptop")})
+    table = missing({"quick": {}, "standard": sort_runs(records, "standard")})
     lacking = {(row["what"], row["submission"]): row["lacking"] for row in table.data.to_dict("records")}
     assert lacking["noise of gathering-v0", "belief-i2q"] == "0.5"
     assert lacking["noise of gathering-v0", "rec-hyst-iql"] == "0, 0.1, 0.25, 0.5"

@@ -87,7 +87,7 @@ ABLATIONS = (
         ("configuration", "neighbours", "nothing"),
         _FIRMS,
         "what critics know of the others: configuration, mean field or nothing",
-        suite="laptop",
+        suite="standard",
     ),
     Ablation(
         "sharing",
@@ -96,7 +96,7 @@ ABLATIONS = (
         ("team", "neighbourhood", "individual"),
         _FIRMS,
         "whose reward agents learn",
-        suite="laptop",
+        suite="standard",
     ),
 )  # fmt: skip
 

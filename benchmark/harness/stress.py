@@ -37,7 +37,7 @@ class Stress:
     @property
     def suite(self) -> str:
         """The suite whose budgets its evidence has: the smallest at which learners leave the trivial score there."""
-        return "quick" if self.family == "oracle" else "laptop"
+        return "quick" if self.family == "oracle" else "standard"
 
 
 def _turned(name: str, task_id: str, values: tuple[float, ...], mildest: float = 0.0) -> Stress:

@@ -77,9 +77,17 @@ SUITES = {
             runs=5,
             evaluation_episodes=50,
         ),
-        # Every family at sizes and budgets that two cores carry.
+        # Every family, all published learners in less than an hour on two cores: the first result.
         Suite(
             "laptop",
+            ("oracle-v0", "gathering-v0", "escape-room-v0", "honeycomb-n5-v0", *_organizations((27,))),
+            (("oracle", 1500), ("organization", 2000), ("", 500)),
+            runs=5,
+            evaluation_episodes=100,
+        ),
+        # Every family at the sizes and budgets that two cores carry in a night: what the pages of results are made of.
+        Suite(
+            "standard",
             (*_GRID_WORLDS, "honeycomb-n3-v0", "honeycomb-n5-v0", *_organizations((9, 27))),
             (("oracle", 3000), ("organization", 4000), ("", 1500)),
             runs=10,

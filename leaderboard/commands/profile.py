@@ -21,7 +21,7 @@ def profile(
     tasks: Annotated[
         list[str] | None, typer.Option("--tasks", help="Task id or pattern; may be given several times.")
     ] = None,
-    suite: Annotated[str, typer.Option(help="Whose tasks to time on: quick, laptop or full.")] = "quick",
+    suite: Annotated[str, typer.Option(help="Whose tasks to time on: quick, laptop, standard or full.")] = "quick",
     repeats: Annotated[int, typer.Option(min=1, help="Of each timing; three are needed to count.")] = 3,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ... or auto.")] = "auto",
     threads: Annotated[

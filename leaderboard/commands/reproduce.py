@@ -16,7 +16,7 @@ def reproduce(
         list[Path] | None, typer.Argument(help="Folders or files of records; default: the published results.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write it here; a page needs a .md.")] = None,
-    suite: Annotated[str, typer.Option(help="grid-worlds: which suite's records.")] = "laptop",
+    suite: Annotated[str, typer.Option(help="grid-worlds: which suite's records.")] = "standard",
 ) -> None:
     """Print a paper's results beside our own, with intervals and exact optima. Reads records, trains nothing."""
     from benchmark.harness.suites import get_suite

@@ -23,7 +23,7 @@ class Executor(StrEnum):
 
 def run(
     submissions: Annotated[list[str], typer.Argument(help="Names of submissions, or folders with a submission.toml.")],
-    suite: Annotated[str, typer.Option(help="quick, laptop or full.")] = "quick",
+    suite: Annotated[str, typer.Option(help="quick, laptop, standard or full.")] = "quick",
     task_patterns: Annotated[
         list[str] | None, typer.Option("--tasks", help="Task id or pattern; may be given several times.")
     ] = None,
