@@ -27,7 +27,7 @@ def ablate(
         list[str] | None, typer.Option("--tasks", help="Task id or pattern; may be given several times.")
     ] = None,
     suite: Annotated[
-        str | None, typer.Option(help="Whose budgets and runs: quick, laptop, standard or full; default: each ablation's own.")
+        str | None, typer.Option(help="Whose budgets and runs, such as standard; default: each ablation's own.")
     ] = None,
     runs: Annotated[int | None, typer.Option(min=1, help="Runs per task; default: the suite's.")] = None,
     parameters: Annotated[

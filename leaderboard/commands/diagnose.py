@@ -16,7 +16,7 @@ def diagnose(
         Path | None,
         typer.Option(help="Folder of records of rec-hyst-iql with its memory on and off: what it was worth."),
     ] = None,
-    suite: Annotated[str, typer.Option(help="Whose budgets those records have: quick, laptop, standard or full.")] = "quick",
+    suite: Annotated[str, typer.Option(help="Whose budgets those records have, such as standard.")] = "quick",
     freeze: Annotated[bool, typer.Option("--freeze", help="Keep the result: task pages show it.")] = False,
     out: Annotated[Path | None, typer.Option(help="Also write the tables here (.md, .csv, .tex, .html).")] = None,
 ) -> None:

@@ -17,7 +17,7 @@ def stress(
         list[str] | None, typer.Argument(help="Submissions to train at every level; none: only show what is there.")
     ] = None,
     suite: Annotated[
-        str | None, typer.Option(help="Whose budgets and runs: quick, laptop, standard or full; default: each stress's own.")
+        str | None, typer.Option(help="Whose budgets and runs, such as standard; default: each stress's own.")
     ] = None,
     only: Annotated[list[str] | None, typer.Option(help="Only these stresses, such as slip.")] = None,
     family: Annotated[list[str] | None, typer.Option(help="Only tasks of these families.")] = None,
