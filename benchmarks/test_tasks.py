@@ -75,7 +75,7 @@ def test_steps(benchmark, task_id, batch, device):
         say(benchmark, **play.traffic())
 
 
-@pytest.mark.parametrize("batch", [512, 4096])
+@pytest.mark.parametrize("batch", [128, 512, 4096])
 @pytest.mark.parametrize("task_id", TASKS)
 def test_steps_on_two_cores(benchmark, task_id, batch):
     """A batch for each core, each in a thread of its own: how somebody who wants episodes gets the most of them."""

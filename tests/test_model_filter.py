@@ -131,7 +131,7 @@ def filter_of(policies: Tensor, episodes: int, *, seed: int = 0, noise: float = 
     state, reports = task.initial_state(keys), []
     for step in range(30):
         state = task.transition(state, actions[:, step], keys, step).state
-        reports.append(state.reports.float())
+        reports.append(state.reports.mT.float())
     heard = torch.stack(reports, 1).flatten(0, 1)[None]  # [1, B, N, 3]
     belief = PopulationFilter((1, agents, 1), torch.full((agents,), agents - 1), report_noise(task), 0.01, 0.1)
     belief.observe(torch.zeros(1, 30 * episodes, dtype=torch.int64), heard, episodes)

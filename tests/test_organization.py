@@ -131,22 +131,22 @@ def test_without_noise_everybody_hears_exactly_what_others_and_neighbours_chose(
     state = task.transition(task.initial_state(keys), actions, keys, 0).state
     chosen = torch.nn.functional.one_hot(actions, 3)
     assert torch.equal(state.configuration, chosen.sum(1))
-    assert torch.equal(state.reports, chosen.sum(1, keepdim=True) - chosen)
+    assert torch.equal(state.reports, (chosen.sum(1, keepdim=True) - chosen).mT)
     if topology != "full":
         adjacency = task.neighbourhood.adjacency().to(torch.int64)
-        assert torch.equal(state.neighbour_reports, adjacency @ chosen)
+        assert torch.equal(state.neighbour_reports, (adjacency @ chosen).mT)
 
 
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 def test_neighbour_reports_are_part_of_the_reports(topology):
     task, keys = Organization(27, topology), episode_keys("user", 0, 50)
     state = task.transition(task.initial_state(keys), below(bits(keys, 0, "a", 27), 3), keys, 0).state
-    assert (state.reports.sum(-1) == 26).all()
+    assert (state.reports.sum(1) == 26).all()
     seen = task.observation_layout.unpack(task.observe(state))
     assert torch.allclose(seen["reports"].sum(-1), torch.ones(()))
     assert seen["reports"].max() <= 1
     if topology != "full":
-        assert (state.neighbour_reports.sum(-1) == task.neighbourhood.degrees()).all()
+        assert (state.neighbour_reports.sum(1) == task.neighbourhood.degrees()).all()
         assert (state.reports >= state.neighbour_reports).all()
         assert torch.allclose(seen["neighbour_reports"].sum(-1), torch.ones(()))
 
@@ -158,7 +158,7 @@ def test_reports_have_the_right_mean_and_spread_and_are_private(topology):
     state = task.transition(task.initial_state(keys), actions, keys, 0).state
     chosen = torch.nn.functional.one_hot(actions[0], 3).to(torch.float64)
     others = chosen.sum(0) - chosen
-    heard = state.reports.to(torch.float64)
+    heard = state.reports.mT.to(torch.float64)
     # A report is right with 0.8 and else either wrong action with 0.1; its variance is 0.16 or 0.09.
     variance = 0.16 * others + 0.09 * (agents - 1 - others)
     tolerance = 5 * (variance.max() / len(keys)) ** 0.5
@@ -168,7 +168,7 @@ def test_reports_have_the_right_mean_and_spread_and_are_private(topology):
     correlation = heard[..., SELF].T.corrcoef() - torch.eye(agents, dtype=torch.float64)
     assert correlation.abs().max() < 5 / len(keys) ** 0.5
     if topology != "full":
-        near = state.neighbour_reports.to(torch.float64)
+        near = state.neighbour_reports.mT.to(torch.float64)
         true = task.neighbourhood.adjacency().to(torch.float64) @ chosen
         degrees = task.neighbourhood.degrees()[:, None]
         assert torch.allclose(near.mean(0), 0.1 * degrees + 0.7 * true, atol=float(tolerance))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from benchmark.tasks.reports import _tables, binomial, misreport, noisy_counts, words
+from benchmark.tasks.reports import misreport, noisy_counts, words
 
 SAMPLES = 50_000
 
@@ -23,46 +23,6 @@ def chi_square_p(observed, expected):
     observed = np.concatenate([[observed[:rare].sum()], observed[rare:]])
     expected = np.concatenate([[expected[:rare].sum()], expected[rare:]])
     return stats.chisquare(observed, expected * observed.sum() / expected.sum()).pvalue
-
-
-@pytest.mark.parametrize("probability", [0.7, 1 / 3, 0.5, 0.05, 0.99])
-def test_tabulated_thresholds_are_the_distribution_function_to_half_a_unit_of_32_bits(probability):
-    limit = 120
-    table, width, shift = _tables(limit, probability, torch.device("cpu"))
-    for trials in (0, 1, 2, 7, 50, 120):
-        row = table.view(-1, width)[trials].numpy().astype(np.int64)
-        row = row[row < 2**31 - 1] + 1 + 2**31
-        first = trials * width - int(shift[trials])
-        passed = np.concatenate([np.zeros(first), row, np.full(trials + 1 - first - len(row), 2**32)])
-        exact = stats.binom.cdf(np.arange(trials + 1), trials, probability) * 2**32
-        assert np.abs(passed - exact).max() < 0.501
-
-
-def test_a_window_of_the_distribution_of_ten_thousand_trials_is_kept():
-    table, width, _ = _tables(10_000, 0.7, torch.device("cpu"))
-    assert width == 1024
-    row = table.view(-1, width)[10_000].numpy().astype(np.int64)
-    assert np.isclose((row < 2**31 - 1).sum(), 2 * 6.2 * np.sqrt(2100), rtol=0.05)
-
-
-def test_extreme_words_give_the_extreme_counts_and_the_middle_word_the_median():
-    drawn = torch.tensor([-(2**31), 0, 2**31 - 1], dtype=torch.int32)
-    trials = torch.full((3,), 10, dtype=torch.int32)
-    assert binomial(trials, drawn, 0.5, 10).tolist() == [0, 5, 10]
-
-
-def test_certain_probabilities_need_no_luck():
-    trials = torch.arange(5, dtype=torch.int32)
-    assert binomial(trials, draws(5)[0], 0.0, 4).tolist() == [0] * 5
-    assert binomial(trials, draws(5)[0], 1.0, 4).tolist() == [0, 1, 2, 3, 4]
-
-
-@pytest.mark.parametrize("trials", [1, 9, 99])
-def test_drawn_counts_follow_the_binomial_distribution(trials):
-    drawn = binomial(torch.full((SAMPLES,), trials, dtype=torch.int32), draws(SAMPLES)[0], 0.7, 99)
-    observed = np.bincount(drawn.numpy(), minlength=trials + 1).astype(float)
-    expected = stats.binom.pmf(np.arange(trials + 1), trials, 0.7) * SAMPLES
-    assert chi_square_p(observed, expected) > 1e-3
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.2, 2 / 3])

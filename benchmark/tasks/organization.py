@@ -46,8 +46,8 @@ class OrganizationState(NamedTuple):
 
     level: Tensor  # int64 [B]
     configuration: Tensor  # int64 [B, 3]: how many chose each action last
-    reports: Tensor  # int32 [B, N, 3]: what each agent heard about the N-1 others
-    neighbour_reports: Tensor  # int32 [B, N, 3], part of the reports; [B, N, 0] in the full topology
+    reports: Tensor  # int32 [B, 3, N]: what each agent heard about the N-1 others
+    neighbour_reports: Tensor  # int32 [B, 3, N], part of the reports; [B, 0, N] in the full topology
     reward: Tensor  # float32 [B, N]: each agent's previous reward
 
 
@@ -144,43 +144,45 @@ class Organization(Task):
     def initial_state(self, keys: Tensor) -> OrganizationState:
         """Start at a medium level; nobody has chosen or heard anything."""
         batch, agents = len(keys), self.team_size
-        blank = torch.zeros(batch, agents, 3, dtype=torch.int32, device=keys.device)
+        blank = torch.zeros(batch, 3, agents, dtype=torch.int32, device=keys.device)
         return OrganizationState(
             torch.full((batch,), START, device=keys.device),
-            blank[:, 0].to(torch.int64),
+            blank[..., 0].to(torch.int64),
             blank,
-            blank[..., :0] if self.neighbourhood.complete else blank,
+            blank[:, :0] if self.neighbourhood.complete else blank,
             torch.zeros(batch, agents, device=keys.device),
         )
 
     def transition(self, state: OrganizationState, actions: Tensor, keys: Tensor, step: int) -> Transition:
         """Pay, move the level, and let everybody hear about everybody else."""
         chosen = 1 << actions * _BITS  # [B, N], packed
-        total = chosen.sum(1)
-        configuration = _unpack(total).to(torch.int64)
+        configuration = _unpack(chosen.sum(1))
         outcome = outcomes(keys.device)
         majority = torch.sign(configuration[:, GROUP] - configuration[:, SELF]) + 1
         common = outcome.reward[state.level, majority]
-        reward = outcome.individual[actions] + common[:, None] + self.history_bonus * state.reward
-        reports, near = self._hear(actions, chosen, total, keys, step)
-        following = OrganizationState(outcome.level[state.level, majority], configuration, reports, near, reward)
+        individual = outcome.individual.index_select(0, actions.reshape(-1)).view(actions.shape)
+        reward = individual + common[:, None] + self.history_bonus * state.reward
+        reports, near = self._hear(actions, chosen, configuration, keys, step)
+        level, counts = outcome.level[state.level, majority], configuration.to(torch.int64)
+        following = OrganizationState(level, counts, reports, near, reward)
         return Transition(following, reward, torch.zeros_like(state.level, dtype=torch.bool), actions)
 
-    def _hear(self, actions: Tensor, chosen: Tensor, total: Tensor, keys: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """Draw reports int32 ``[B, N, 3]`` about all others, and those about neighbours among them."""
+    def _hear(
+        self, actions: Tensor, chosen: Tensor, configuration: Tensor, keys: Tensor, step: int
+    ) -> tuple[Tensor, Tensor]:
+        """Draw reports int32 ``[B, 3, N]`` about all others, and those about neighbours among them."""
         agents, graph = self.team_size, self.neighbourhood
         drawn = words(keys, step, "reports", 5 * agents).unflatten(1, (5, agents))
-        rest = total[:, None] - chosen
+        rest = configuration[..., None] - _one_hot(actions)
         if graph.complete:
-            reports = noisy_counts(_unpack(rest), drawn, self.noise, agents - 1)
-            return reports.mT.contiguous(), reports.mT[..., :0]
+            reports = noisy_counts(rest, drawn, self.noise, agents - 1)
+            return reports, reports[:, :0]
         target = graph.edges(keys.device)[1]
         words_near = words(keys, step, "neighbour-reports", len(target))
         reported = misreport(actions.index_select(1, target), words_near, self.noise)
         near = _unpack(graph.sum_edges(1 << reported * _BITS))
-        rest = rest - graph.sum_edges(chosen.index_select(1, target))
-        reports = noisy_counts(_unpack(rest), drawn, self.noise, agents - 1) + near
-        return reports.mT.contiguous(), near.mT.contiguous()
+        rest.sub_(_unpack(graph.sum_edges(chosen.index_select(1, target))))
+        return noisy_counts(rest, drawn, self.noise, agents - 1).add_(near), near
 
     def observe(self, state: OrganizationState) -> Tensor:
         """Return float32 ``[B, N, O]``."""
@@ -188,12 +190,13 @@ class Organization(Task):
         # Divisors are tensors because dividing by a number is done in another way on a GPU.
         others = torch.full((1,), self.team_size - 1, device=device)
         public = outcomes(device).public[state.level]
-        parts = [public[:, None].expand(-1, self.team_size, -1), state.reports / others]
+        parts = [public[..., None].expand(-1, -1, self.team_size), state.reports / others]
         if not self.neighbourhood.complete:
-            parts.append(state.neighbour_reports / self.neighbourhood.degrees(device)[:, None])
+            parts.append(state.neighbour_reports / self.neighbourhood.degrees(device))
         if self.history_bonus:
-            parts.append(state.reward[..., None])
-        return torch.cat(parts, 2)
+            parts.append(state.reward[:, None])
+        # Long rows first, turned at the end: rows of three are slow to copy.
+        return torch.cat(parts, 1).mT.contiguous()
 
     def state_vector(self, state: OrganizationState) -> Tensor:
         """Return float32 ``[B, 8]``, or ``[B, 9]`` with a history bonus."""
@@ -260,6 +263,12 @@ def _unpack(packed: Tensor) -> Tensor:
     """Return the counts int32 ``[B, 3, ...]`` in ``[B, ...]``."""
     shifts = torch.arange(0, 3 * _BITS, _BITS, device=packed.device).view(3, *[1] * (packed.ndim - 1))
     return (packed[:, None] >> shifts).bitwise_and_(_COUNT).to(torch.int32)
+
+
+def _one_hot(actions: Tensor) -> Tensor:
+    """Return int32 ``[B, 3, N]``: 1 at what each agent chose."""
+    chosen = actions.to(torch.int32)[:, None].repeat(1, len(ACTIONS), 1)
+    return chosen.eq_(torch.arange(len(ACTIONS), dtype=torch.int32, device=actions.device)[:, None])
 
 
 def check_noise_and_bonus(noise: float, history_bonus: float) -> None:
