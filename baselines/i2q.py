@@ -187,6 +187,8 @@ class BeliefI2Q(I2Q):
         variance: whether ``b`` has standard deviations besides means.
         belief_episodes: of the offline dataset, that it learns from; all if there are fewer.
         belief_updates: at most so many gradient updates of it.
+        belief_updates_per_episode: nor more than so many for each episode of a run's budget, lest a first look be
+            spent on the belief; suites standard and full have episodes enough for all updates.
     """
 
     belief: Literal["learned", "exact", "none"] = "learned"
@@ -195,6 +197,7 @@ class BeliefI2Q(I2Q):
     variance: bool = True
     belief_episodes: int = 20_000
     belief_updates: int = 8000
+    belief_updates_per_episode: int = 10
 
     def build(self, setting: Setting) -> Parts:
         """See ``I2Q``."""
@@ -218,7 +221,8 @@ class BeliefI2Q(I2Q):
         if self.belief != "learned":
             raise ValueError(f"belief-i2q: belief={self.belief!r} is unknown; allowed: learned, exact, none")
         loss = "as-released" if self.slips else "elbo"
-        config = Pretraining(BeliefForm(samples=self.samples), loss, self.beta, updates=self.belief_updates)
+        updates = min(self.belief_updates, self.belief_updates_per_episode * setting.budget)
+        config = Pretraining(BeliefForm(samples=self.samples), loss, self.beta, updates=updates)
         return prepare_belief(setting, config, episodes=self.belief_episodes)
 
 

@@ -310,7 +310,7 @@ def test_a_learned_belief_is_asked_for_as_configured(monkeypatch):
     assert (asked[0].form.samples, asked[0].beta, asked[0].loss) == (5, 4.0, "elbo")
     assert (asked[0].updates, sizes[0]) == (30, 100)
     next(BeliefI2Q(preset="as-released", width=16).train(Setting("test", Oracle(), (0,), 3)))
-    assert asked[1].loss == "as-released"
+    assert (asked[1].loss, asked[1].updates) == ("as-released", 10 * 3)
     with pytest.raises(ValueError, match="belief='true'"):
         next(BeliefI2Q(belief="true").train(Setting("test", Oracle(), (0,), 3)))  # type: ignore[arg-type]
 
