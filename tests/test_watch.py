@@ -15,11 +15,15 @@ from benchmark.measures.watch import LOST, Watch
 SPIN = "while True: pass"
 
 
-def seen(monkeypatch, seconds: float, own: float, busy: float | None, waited: float | None) -> Watch:
-    """A watch over so many seconds of the wall, of this process, of everybody, and of waiting."""
-    for name, value in (("_own_seconds", own), ("_busy_seconds", busy), ("_waited_seconds", waited)):
+def seen(
+    monkeypatch, seconds: float, own: float, busy: float | None, waited: float | None, stolen: float = 0.0
+) -> Watch:
+    """A watch over so many seconds of the wall, of this process, of everybody, of waiting, and of other machines."""
+    for name, value in (("_own_seconds", own), ("_waited_seconds", waited)):
         readings = iter([100.0, 100.0 + value] if value is not None else [None, None])
         monkeypatch.setattr(watch, name, lambda readings=readings: next(readings))
+    everybody = iter([(100.0, 50.0), (100.0 + busy, 50.0 + stolen)] if busy is not None else [(None, None)] * 2)
+    monkeypatch.setattr(watch, "_busy_seconds", lambda: next(everybody))
     wall = iter([0.0, seconds])
     monkeypatch.setattr(watch.time, "perf_counter", lambda: next(wall))
     watching = Watch()
@@ -48,6 +52,21 @@ def test_threads_that_wait_for_each_other_are_nobodys_fault(monkeypatch):
     watching = seen(monkeypatch, seconds=10.0, own=20.0, busy=20.2, waited=20.0)
     assert watching.lost == pytest.approx(0.2 / 20.2)
     assert not watching.crowded
+
+
+def test_what_other_virtual_machines_take_is_shared_out_by_what_was_used_here(monkeypatch):
+    # This process used 6 s and another one 2 s; three quarters of the 4 s stolen were this one's.
+    watching = seen(monkeypatch, seconds=10.0, own=6.0, busy=12.0, waited=0.0, stolen=4.0)
+    assert watching.stolen == 4.0
+    assert watching.others == pytest.approx(0.6)
+    assert watching.lost == pytest.approx(3.0 / 9.0)
+    assert watching.crowded
+
+
+def test_no_more_is_lost_than_others_took(monkeypatch):
+    # A core that is stolen while a thread waits for it is counted as both.
+    watching = seen(monkeypatch, seconds=10.0, own=6.0, busy=10.0, waited=4.0, stolen=4.0)
+    assert watching.lost == pytest.approx(4.0 / 10.0)
 
 
 def test_where_waiting_is_not_counted_others_are_held_to_use_idle_cores_first(monkeypatch):

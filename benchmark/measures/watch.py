@@ -2,7 +2,8 @@
 
 Linux counts, for every thread, how long it was ready to run and had to wait for a core. That is what a neighbour costs,
 whatever the number of cores and threads, and it is seen also where neighbours run in other containers. What a process
-waits for itself, with more threads than cores, is no neighbour's doing: no more counts than others have used.
+waits for itself, with more threads than cores, is no neighbour's doing: no more counts than others have used. In a
+virtual machine there is also what its host gave to other machines while it was at work (``steal``).
 """
 
 import os
@@ -29,6 +30,7 @@ class Watch:
         own: processor seconds that this process used.
         others: processor cores that other processes kept busy on average, or None where the system does not tell.
         waited: seconds that threads of this process were ready and waited for a core, all together, or None.
+        stolen: processor seconds that other virtual machines took from all processes here, part of ``others``.
         neighbours: the most other processes seen on the GPU, or None where that is not known.
     """
 
@@ -38,6 +40,7 @@ class Watch:
         self.own = 0.0
         self.others: float | None = None
         self.waited: float | None = None
+        self.stolen = 0.0
         self.neighbours: int | None = None
         self._ended = threading.Event()
         self._looking: threading.Thread | None = None
@@ -49,14 +52,14 @@ class Watch:
             self._look()
             self._looking = threading.Thread(target=self._keep_looking, daemon=True)
             self._looking.start()
-        self._started = time.perf_counter(), _own_seconds(), _busy_seconds(), _waited_seconds()
+        self._started = time.perf_counter(), _own_seconds(), *_busy_seconds(), _waited_seconds()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop watching."""
-        ended = time.perf_counter(), _own_seconds(), _busy_seconds(), _waited_seconds()
+        ended = time.perf_counter(), _own_seconds(), *_busy_seconds(), _waited_seconds()
         passed = [
             None if now is None or before is None else max(0.0, now - before)
             for before, now in zip(self._started, ended, strict=True)
@@ -64,7 +67,7 @@ class Watch:
         self.seconds, self.own = passed[0] or 0.0, passed[1] or 0.0
         if passed[2] is not None and self.seconds > 0:
             self.others = max(0.0, passed[2] - self.own) / self.seconds
-        self.waited = passed[3]
+        self.stolen, self.waited = passed[3] or 0.0, passed[4]
         self._ended.set()
         if self._looking is not None:
             self._looking.join()
@@ -84,16 +87,19 @@ class Watch:
     def lost(self) -> float | None:
         """The share, 0 to 1, of the processor time wanted here that others took; None where the system does not tell.
 
-        Where waiting is not counted, others are assumed to use idle cores first.
+        What other virtual machines took is shared out among the processes here by what they used. Where waiting is not
+        counted, others are assumed to use idle cores first.
         """
         if self.others is None:
             return None
         used = self.others * self.seconds
+        here = self.own + used - self.stolen
+        taken = self.stolen * self.own / here if here > 0 else 0.0
         if self.waited is not None:
-            taken = min(self.waited, used)
+            taken += self.waited
         else:
-            short = torch.get_num_threads() + self.others - (os.cpu_count() or 1)
-            taken = min(max(0.0, short) * self.seconds, used)
+            taken += max(0.0, torch.get_num_threads() + self.others - (os.cpu_count() or 1)) * self.seconds
+        taken = min(taken, used)
         return taken / (self.own + taken) if taken else 0.0
 
     @property
@@ -122,17 +128,18 @@ def _own_seconds() -> float:
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
-def _busy_seconds() -> float | None:
+def _busy_seconds() -> tuple[float | None, float | None]:
     """Return the processor seconds that everybody together has used since the machine started, if it tells.
 
-    Time that another virtual machine took (``steal``) was used by somebody.
+    The second number is the part of them that other virtual machines took (``steal``).
     """
     try:
         first = Path("/proc/stat").read_text().split("\n", 1)[0].split()
     except OSError:
-        return None
+        return None, None
     user, nice, system, _idle, _wait, interrupt, soft, steal = map(int, first[1:9])
-    return (user + nice + system + interrupt + soft + steal) / os.sysconf("SC_CLK_TCK")
+    tick = os.sysconf("SC_CLK_TCK")
+    return (user + nice + system + interrupt + soft + steal) / tick, steal / tick
 
 
 def _waited_seconds() -> float | None:
