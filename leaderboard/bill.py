@@ -30,7 +30,7 @@ class Spent:
     """What one run took, its share of those trained with it: seconds on one process."""
 
     budget: int
-    before: float  # until the first episode: start-up and pre-training
+    before: float  # until the first episode: start-up and pre-training, of what lay in a cache too
     training: float  # after it
     evaluation: float  # beliefs scored, records written and everything else included
     evaluation_episodes: int
@@ -87,13 +87,21 @@ def spent(records: Iterable[RunRecord]) -> dict[tuple[str, str], list[Spent]]:
             before = run.marks[0].seconds
             one = Spent(
                 run.budget_episodes,
-                before / together,
+                (before + _cached(run)) / together,
                 (run.seconds.training - before) / together,
                 (run.seconds.total - run.seconds.training) / together,
                 run.marks[0].greedy.count,
             )
             found.setdefault((run.submission, run.task_id), []).append(one)
     return found
+
+
+def _cached(run: FinishedRun) -> float:
+    """Return the seconds of a belief that a training found ready: those it notes, less what it spent itself."""
+    noted = run.notes.get("belief_seconds")
+    if not isinstance(noted, int | float) or run.seconds.pretraining is None:
+        return 0.0
+    return max(0.0, noted - run.seconds.pretraining)
 
 
 def bill(
@@ -187,7 +195,7 @@ def bill_tables(
         f"{accelerator.name}, minutes: NOT MEASURED. Training alone, by a model: as many kernels as were counted in a "
         f"round of each learner, {accelerator.launch * 1e6:g} us each, or the bytes counted at "
         f"{accelerator.bandwidth / 1e12:g} TB/s if that takes longer; kernels grow with the horizon, bytes with "
-        f"agents x horizon. {_sitting(found, accelerator)}",
+        "agents x horizon.",
     ]
     if absent:
         notes.insert(3, f"Not on the bill, for want of any record: {', '.join(absent)}.")
@@ -204,16 +212,6 @@ def _alone(found: Sequence[Cell], cores: int) -> str:
     names = sorted({cell.submission for cell in found})
     work = {name: [[cell.seconds] for cell in found if cell.submission == name] for name in names}
     return ", ".join(f"{name} {simulate(work[name], cores).makespan / 3600:.1f}" for name in names)
-
-
-def _sitting(found: Sequence[Cell], accelerator: Accelerator) -> str:
-    """Say how long one accelerator takes for all cells that the model covers."""
-    modelled = [cell.accelerated for cell in found if cell.accelerated is not None]
-    minutes = simulate([[time] for time in sorted(modelled, reverse=True)], accelerator.together).makespan / 60
-    return (
-        f"{len(modelled)} of {len(found)} cells, {accelerator.together} at a time: {minutes:,.0f} minutes, if "
-        "processes that wait for launches do not hinder one another."
-    )
 
 
 def _row(place: dict[str, str], group: Sequence[Cell]) -> Row:

@@ -33,6 +33,15 @@ def test_what_a_run_took_is_its_share():
     assert spent([parse_record(json.dumps(failed("ours", TASK, 0)))]) == {}
 
 
+@pytest.mark.parametrize(("own", "before"), [(1.0, 5.0 + 29.0), (30.2, 5.0)])
+def test_a_belief_from_the_cache_is_billed_as_what_it_took(own, before):
+    marks = [mark | {"seconds": 5.0 + place / 4} for place, mark in enumerate(finished("ours", TASK, 0, 0.5)["marks"])]
+    seconds = {"training": 40.0, "startup": 0.5, "pretraining": own, "evaluation": 1.0, "total": 41.0}
+    (one,) = spent([run(marks=marks, seconds=seconds, notes={"belief_seconds": 30.0})])["ours", TASK]
+    assert one.before == pytest.approx(before / 5)
+    assert one.training == pytest.approx(35.0 / 5)
+
+
 def test_a_suites_own_records_are_measured():
     (cell,) = bill(suite((TASK,)), [submission("ours", TASK)], [run(seed=n) for n in range(3)])
     assert (cell.seconds, cell.source) == (pytest.approx(3 * 2.3), "measured")
