@@ -1,5 +1,6 @@
 """A real Ray cluster of several nodes on one machine; one node is killed in the middle. About 20 s."""
 
+import os
 import threading
 from dataclasses import replace
 
@@ -49,6 +50,17 @@ def test_trainings_are_packed_by_what_is_known_of_their_memory():
     assert cluster.share(job) == 0.1
     assert cluster.share(replace(job, task_id="gathering-v0")) == 0.5
     assert cluster.share(replace(job, device="cpu")) == 0.0
+
+
+def test_jobs_are_trained_in_their_order(tmp_path):
+    random, suite = find_submission("random", [SUBMISSIONS]), get_suite("quick")
+    jobs = [Job(random, suite, task_id, (0,)) for task_id in reversed(suite.tasks)]
+    jobs[2:2] = [Job(find_submission(str(write(tmp_path, "raises", fault="exception")), []), suite, "oracle-v0", (0,))]
+    with Cluster(cpus=os.cpu_count() or 1) as trainer:  # one at a time
+        lines = []
+        list(run_jobs(jobs, tmp_path / "out", trainer, lines.append))
+    begun = [f"{job.submission.name} on {job.task_id}, seed 0" for job in jobs]
+    assert [line.replace(": seed", ", seed")[: len(start)] for line, start in zip(lines, begun, strict=True)] == begun
 
 
 def test_a_node_dies_and_the_records_are_those_of_one_machine(nodes, tmp_path):

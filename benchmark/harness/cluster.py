@@ -8,7 +8,9 @@ Ray is an optional extra (``pip install penumbra[ray]``); it is met in this file
 for a submission that is a folder, that folder under the same path (a shared file system).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import math
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +23,7 @@ from ray.exceptions import RayError
 from benchmark.harness.child import ChildError, describe
 from benchmark.harness.contain import job_from_json, job_to_json
 from benchmark.harness.record import Record
-from benchmark.harness.runner import Job, Progress, Report, run_job, train
+from benchmark.harness.runner import Job, Progress, Report, Trainer, run_job, train
 
 # How often a group is tried again when its worker or its node dies.
 RETRIES = 3
@@ -74,19 +76,16 @@ class Cluster:
         return self.shares.get((job.submission.name, job.task_id), self.gpus)
 
     def __call__(self, job: Job, seeds: tuple[int, ...], progress: Progress) -> list[Record]:
-        """Train the runs of one group on some node; see ``runner.train``.
+        """Train the runs of one group on some node; see ``runner.train``. Its progress is that it was handed over.
 
         Raises:
             ChildError: if the training raised, or its workers died once more than ``RETRIES``.
         """
-        remote = ray.remote(
-            num_cpus=self.cpus,
-            num_gpus=self.share(job),
-            max_retries=RETRIES,
-            max_calls=1,  # a process of its own: nothing that one submission leaves behind meets another
-        )(_train_there)
+        remote = _train_there.options(num_cpus=self.cpus, num_gpus=self.share(job))
+        there = remote.remote(job_to_json(job), seeds, self.cpus)
+        progress(0.0, math.nan)
         try:
-            records, failure = ray.get(remote.remote(job_to_json(job), seeds, self.cpus))
+            records, failure = ray.get(there)
         except RayError as error:
             raise ChildError(f"{type(error).__name__}: its worker died {RETRIES + 1} times", str(error)) from None
         if failure is not None:
@@ -97,7 +96,7 @@ class Cluster:
 def run_jobs(
     jobs: Iterable[Job],
     out: Path,
-    trainer: Callable[[Job, tuple[int, ...], Progress], list[Record]],
+    trainer: Trainer,
     report: Report = print,
 ) -> Iterator[list[Record]]:
     """Do what is missing of many jobs at a time; yields each job's records as it ends, in the order of ending.
@@ -105,7 +104,7 @@ def run_jobs(
     Every job waits in a thread of its own for its records, and writes them as they come.
 
     Args:
-        jobs: what to do.
+        jobs: what to do, in this order: the cluster is busy to the end if the longest come first.
         out: where the ledger lies.
         trainer: a ``Cluster``.
         report: gets a line for every group of runs.
@@ -113,13 +112,22 @@ def run_jobs(
     waiting = list(jobs)
     pool = ThreadPoolExecutor(min(MOST_WAITING, max(1, len(waiting))))
     try:
-        futures = [pool.submit(run_job, job, out, report, trainer=trainer) for job in waiting]
+        futures = []
+        for place, job in enumerate(waiting):
+            begun = threading.Event()
+            futures.append(pool.submit(run_job, job, out, report, lambda *_, begun=begun: begun.set(), trainer))
+            futures[-1].add_done_callback(lambda _, begun=begun: begun.set())
+            if place < MOST_WAITING:  # threads of one pool overtake each other; what waits for a thread does not
+                begun.wait()
         for future in as_completed(futures):
             yield future.result()
     finally:  # whoever is interrupted does not wait for what has not begun
         pool.shutdown(wait=False, cancel_futures=True)
 
 
+# One function for all jobs, since Ray takes those of one function and one demand in the order in which they come. A
+# process of its own for each: nothing that one submission leaves behind meets another.
+@ray.remote(max_retries=RETRIES, max_calls=1)
 def _train_there(
     fields: dict[str, Any], seeds: tuple[int, ...], threads: int
 ) -> tuple[list[Record], tuple[str, str] | None]:

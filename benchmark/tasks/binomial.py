@@ -79,8 +79,9 @@ def _tables(limit: int, probability: float, device: torch.device) -> _Tables:
         place = trials * width + first
         thresholds[place : place + len(row)] = row
         guide[_START + trials * _ROW + cells] = place + np.searchsorted(cut[trials], _order(cells))
-    tables = (torch.from_numpy(table).to(device) for table in (guide, thresholds))
-    return _Tables(*tables, width, reaches, torch.tensor(_START, dtype=torch.int32, device=device))
+    cells_there, places_there = torch.from_numpy(guide).to(device), torch.from_numpy(thresholds).to(device)
+    start = torch.tensor(_START, dtype=torch.int32, device=device)
+    return _Tables(cells_there, places_there, width, reaches, start)
 
 
 def _order(cells: np.ndarray) -> np.ndarray:
