@@ -77,7 +77,7 @@ SUITES = {
             runs=5,
             evaluation_episodes=50,
         ),
-        # Every family, small enough that what the papers compare takes about an hour on two cores: the first result.
+        # Every family, small enough that what the papers compare takes an hour or so on two cores: the first result.
         Suite(
             "laptop",
             ("oracle-v0", "gathering-v0", "escape-room-v0", "honeycomb-n5-v0", *_organizations((27,))),
