@@ -90,9 +90,9 @@ class Builder:
 
     @cached_property
     def front(self) -> SuiteView:
-        """The suite that the first page shows: the largest on which anybody is complete."""
+        """The suite that the first page shows: on which most are complete, and the largest of such suites."""
         ranked = [view for view in self.suites if view.overall.rows]
-        return max(ranked, key=lambda view: len(view.suite.tasks), default=self.suites[0])
+        return max(ranked, key=lambda view: (len(view.overall.rows), len(view.suite.tasks)), default=self.suites[0])
 
     def build(self, report: Callable[[str], None] = lambda line: None) -> dict[str, str]:
         """Return every page, by its path."""
