@@ -79,6 +79,8 @@ def test_where_waiting_is_not_counted_others_are_held_to_use_idle_cores_first(mo
     watching.others = 2.5  # half a core too many, for ten seconds
     assert watching.lost == pytest.approx(5.0 / 25.0)
     assert watching.crowded
+    watching.stolen = 5.0  # that half a core, in another machine: no idle core is used by it, and half of it hit others
+    assert watching.lost == pytest.approx(2.5 / 22.5)
 
 
 def test_where_the_system_tells_nothing_nothing_is_claimed(monkeypatch):

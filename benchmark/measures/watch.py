@@ -98,7 +98,8 @@ class Watch:
         if self.waited is not None:
             taken += self.waited
         else:
-            taken += max(0.0, torch.get_num_threads() + self.others - (os.cpu_count() or 1)) * self.seconds
+            idle = (os.cpu_count() or 1) - torch.get_num_threads()
+            taken += max(0.0, used - self.stolen - idle * self.seconds)
         taken = min(taken, used)
         return taken / (self.own + taken) if taken else 0.0
 
