@@ -57,11 +57,10 @@ class Team:
         self.publics = torch.eye(publics, device=device).expand(runs, agents, -1, -1)
         self.pure = torch.eye(len(ACTIONS), device=device)
         self.noise = report_noise(self.task, device)
-        self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), lr=settings.critic_rate)
-        self.actor_optimiser = torch.optim.Adam(
-            self.actor.parameters(), lr=settings.actor_rate, betas=(0.9, settings.memory)
-        )
-        self.inference_optimiser = torch.optim.Adam([self.inferred], lr=settings.inference_rate)
+        betas = (0.9, settings.memory)
+        self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), settings.critic_rate, fused=True)
+        self.actor_optimiser = torch.optim.Adam(self.actor.parameters(), settings.actor_rate, betas, fused=True)
+        self.inference_optimiser = torch.optim.Adam([self.inferred], settings.inference_rate, fused=True)
 
     def rounds(self) -> Iterator[Policy]:
         """Play, learn, yield; until the budget is used."""
@@ -197,28 +196,18 @@ class Team:
     def update_actors(self, batch: Mapping[str, Tensor]) -> None:
         """Raise the critics' opinion of the actors' relaxed actions."""
         settings, setting = self.settings, self.setting
-        chosen = one_hot(batch["actions"].to(torch.int64), len(ACTIONS))
-        seen = self.view.seen(chosen).transpose(1, 2)  # [R, N, S, D]
-        public = batch["public"][:, None].expand(-1, seen.shape[1], -1)  # [R, N, S]
-        logits = self.actor(self.publics).gather(2, public[..., None].expand(-1, -1, -1, len(ACTIONS)))
-        draws = uniform(bits(setting.run_keys, self.replay.drawn, "gumbel", logits[0].numel())).view(logits.shape)
-        relaxed = gumbel_softmax(logits, draws, settings.temperature)
-        if settings.merged:
-            with torch.no_grad():
-                spread = (*public.shape, len(ACTIONS))
-                values = self.of_pure_actions(
-                    self.critic, public[..., None].expand(spread), seen[..., None, :].expand(*spread, -1)
-                )
-            value = (relaxed * values).sum(-1)
-        else:
-            agent = torch.arange(seen.shape[1], device=seen.device)[:, None].expand_as(public)
-            shape = (setting.runs, self.critics, -1)
-            rows = [public.reshape(shape), relaxed.reshape(*shape, len(ACTIONS)), agent.reshape(shape)]
-            value = self.critic(*rows, seen.reshape(*shape, seen.shape[-1])).view(public.shape)
-        policy = logits.softmax(-1)
-        entropy = -(policy * policy.clamp(min=1e-9).log()).sum(-1).mean(-1)
+        actions = batch["actions"].to(torch.int64)
+        table = self.actor(self.publics)  # [R, N, P, A]
+        spread = (*actions.transpose(1, 2).shape, len(ACTIONS))
+        logits = table.gather(2, batch["public"][:, None, :, None].expand(spread))  # [R, N, S, A]
+        draws = uniform(bits(setting.run_keys, self.replay.drawn, "gumbel", logits[0].numel())).view(spread)
+        value = self.of_actors(batch["public"], actions, gumbel_softmax(logits, draws, settings.temperature))
+        share = one_hot(batch["public"], table.shape[2]).mean(1)[:, None]  # [R, 1, P]
+        log_policy = table.log_softmax(-1)
+        entropy = (-(log_policy.exp() * log_policy).sum(-1) * share).sum(-1)
+        penalty = (table.square().mean(-1) * share).sum(-1)
         weight = settings.entropy / self.task.agents * max(0.0, 1 - setting.progress / settings.entropy_share)
-        loss = -value.mean(-1) - weight * entropy + settings.logit_penalty * logits.square().mean((-1, -2))
+        loss = -value.mean(-1) - weight * entropy + settings.logit_penalty * penalty
         for group in self.actor_optimiser.param_groups:
             group["lr"] = settings.actor_rate * ((1 - setting.progress) if settings.decay else 1)
         self.actor_optimiser.zero_grad()
@@ -226,6 +215,26 @@ class Team:
         clip_gradients(self.actor.parameters(), settings.gradient_limit)
         self.actor_optimiser.step()
         self.facts["entropy"] = entropy.detach()
+
+    def of_actors(self, public: Tensor, actions: Tensor, relaxed: Tensor) -> Tensor:
+        """Value relaxed actions ``[R, N, S, A]`` beside what the others did, int64 ``[R, S, N]``: ``[R, N, S]``."""
+        chosen = one_hot(actions, len(ACTIONS))
+        if not self.settings.merged:
+            seen = self.view.seen(chosen).transpose(1, 2)  # [R, N, S, D]
+            agent = torch.arange(seen.shape[1], device=seen.device)[:, None].expand(seen.shape[:3])
+            shape = (len(seen), self.critics, -1)
+            rows = [public[:, None].expand_as(agent).reshape(shape), relaxed.reshape(*shape, len(ACTIONS))]
+            return self.critic(*rows, agent.reshape(shape), seen.reshape(*shape, seen.shape[-1])).view(agent.shape)
+        with torch.no_grad():
+            alike = self.settings.shared_critic and self.view.summary == "configuration"
+            # One critic, and everybody counts everybody: who chose alike sees alike. Three rows a step in place of N.
+            seen = (chosen.sum(2, keepdim=True) - self.pure if alike else self.view.seen(chosen)).transpose(1, 2)
+            shape = (*seen.shape[:3], len(ACTIONS))
+            spread = seen[..., None, :].expand(*shape, -1)
+            values = self.of_pure_actions(self.critic, public[:, None, :, None].expand(shape), spread)
+            if alike:
+                values = values.gather(1, actions.transpose(1, 2)[..., None].expand_as(relaxed))
+        return (relaxed * values).sum(-1)
 
 
 def huber(error: Tensor) -> Tensor:

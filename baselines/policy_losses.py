@@ -7,6 +7,8 @@ from torch import Tensor
 def gumbel_softmax(logits: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
     """Relax a draw of an action: ``softmax((log pi + g) / temperature)`` with Gumbel noise ``g = -log(-log u)``.
 
+    Logits do for ``log pi``: softmax does not see what they have in common.
+
     Sources: Jang, Gu & Poole, *Categorical Reparameterization with Gumbel-Softmax*, ICLR 2017; Maddison, Mnih & Teh,
     *The Concrete Distribution*, ICLR 2017. As the temperature falls to 0 it becomes the one-hot of a draw from pi.
 
@@ -21,7 +23,7 @@ def gumbel_softmax(logits: Tensor, uniforms: Tensor, temperature: float) -> Tens
     assert logits.shape == uniforms.shape, (logits.shape, uniforms.shape)
     # Uniforms are multiples of 2**-24; both ends would be infinite.
     noise = -(-uniforms.clamp(2.0**-25, 1 - 2.0**-24).log()).log()
-    return torch.softmax((torch.log_softmax(logits, -1) + noise) / temperature, -1)
+    return torch.softmax((logits + noise) / temperature, -1)
 
 
 def inferred_policy_loss(logits: Tensor, reports: Tensor, noise: Tensor, entropy: float) -> Tensor:

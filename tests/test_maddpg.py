@@ -85,6 +85,25 @@ def test_merged_the_critic_knows_only_what_everybody_did(summary):
     assert torch.allclose(values, values[..., :1].expand_as(values), atol=1e-6)
 
 
+def test_who_chose_alike_sees_alike_and_is_asked_about_once():
+    setting = Setting("organization-full-9-v0", make_task("organization-full-9-v0"), (0, 1), 12)
+    team = Team(MADDPG(**SMALL), setting)
+    draw = torch.Generator().manual_seed(3)
+    public = torch.randint(3, (2, 16), generator=draw)
+    actions = torch.randint(3, (2, 16, 9), generator=draw)
+    relaxed = torch.rand(2, 9, 16, 3, generator=draw).softmax(-1)
+    value = team.of_actors(public, actions, relaxed)
+    chosen = torch.nn.functional.one_hot(actions, 3).float()
+    for agent in range(9):
+        others = chosen.sum(2) - chosen[:, :, agent]
+        expected = torch.zeros(2, 16)
+        for action in range(3):
+            own = torch.eye(3)[action].expand(2, 1, 16, 3)
+            who = torch.full((2, 1, 16), agent)
+            expected += relaxed[:, agent, :, action] * team.critic(public[:, None], own, who, others[:, None])[:, 0]
+        assert torch.allclose(value[:, agent], expected, atol=1e-5)
+
+
 def test_counts_are_measured_in_their_own_spread():
     net, _ = critic(True)
     counts = torch.tensor([[1.0, 0.0, 3.0], [3.0, 0.0, 1.0], [2.0, 0.0, 2.0]]).expand(1, 1, 3, 3)
