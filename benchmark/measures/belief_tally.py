@@ -59,11 +59,13 @@ class Tally:
 
     def _distances(self, belief: Tensor, truths: Tensor) -> dict[int, Tensor]:
         assert self.points is not None
-        here = belief[..., self.on_board].exp()
+        points = self.points[self.on_board]
+        inside = belief if len(points) == belief.shape[-1] else belief[..., self.on_board]
+        here = inside.exp()
+        mass = here.sum(-1, keepdim=True)
         # What is believed about a thing's place is what is believed if it is still there; if it cannot be: nothing.
-        here = torch.where(here.sum(-1, keepdim=True) > 1e-12, here, 1.0)
-        mean = here @ self.points[self.on_board] / here.sum(-1, keepdim=True)
-        mode = self.points[self.on_board][here.argmax(-1)]
+        mean = torch.where(mass > 1e-12, here @ points / mass, points.mean(0))
+        mode = points[torch.where(mass[..., 0] > 1e-12, inside.argmax(-1), 0)]
         located = self.on_board[truths]
         off = (mean - self.points[truths]).double().square().sum(-1)
         distance = (mode - self.points[truths]).double().square().sum(-1).sqrt()

@@ -55,9 +55,12 @@ def density_to_categorical(
     if log_weights is not None and log_weights.shape != mean.shape[:-1]:
         expected = tuple(mean.shape[:-1])
         raise ValueError(f"log_weights: shape={tuple(log_weights.shape)} must be that of the components, {expected}")
-    values = values.to(mean)
-    off = (values - mean[..., None, :]).square() / log_variance[..., None, :].exp()
-    log_density = -0.5 * (off + log_variance[..., None, :] + math.log(2 * math.pi)).sum(-1)  # [..., (C,) V]
+    log_density = torch.zeros(*mean.shape[:-1], len(values), dtype=mean.dtype, device=mean.device)  # [..., (C,) V]
+    narrow = (-0.5 * log_variance).exp()
+    # Axis by axis, with the values as the last axis: sums over two coordinates are slow.
+    for place, centre, factor in zip(values.to(mean).unbind(1), mean.unbind(-1), narrow.unbind(-1), strict=True):
+        log_density.add_((place - centre[..., None]).mul_(factor[..., None]).square_(), alpha=-0.5)
     if log_weights is not None:
-        log_density = torch.logsumexp(log_density + log_weights[..., None], -2)
+        log_peak = -0.5 * (log_variance + math.log(2 * math.pi)).sum(-1)
+        log_density = torch.logsumexp(log_density + (log_peak + log_weights)[..., None], -2)
     return log_density.log_softmax(-1)

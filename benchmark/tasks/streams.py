@@ -22,7 +22,7 @@ _MASK32 = (1 << 32) - 1
 
 def _shift_right(x: Tensor, count: int) -> Tensor:
     """Shift int64 right as if unsigned: torch's own shift copies the sign bit."""
-    return (x >> count) & ((1 << (64 - count)) - 1)
+    return (x >> count).bitwise_and_((1 << (64 - count)) - 1)
 
 
 def _fold(x: Tensor, count: int) -> Tensor:
@@ -71,7 +71,7 @@ def below(random_bits: Tensor, bound: int | Tensor) -> Tensor:
 
 def uniform(random_bits: Tensor) -> Tensor:
     """Turn random bits into float32 in ``[0, 1)``: exact multiples of 2**-24, equal on every device."""
-    return _shift_right(random_bits, 40).to(torch.float32) * 2.0**-24
+    return _shift_right(random_bits, 40).to(torch.float32).mul_(2.0**-24)
 
 
 def chance(random_bits: Tensor, probability: float | Tensor) -> Tensor:
