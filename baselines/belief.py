@@ -105,9 +105,9 @@ class BeliefModel(nn.Module):
         self.head = GaussianHead(self.hidden, self.form.smallest_std) if gaussian else CategoricalHead(self.hidden)
         self.factor = observation_factor(task.observation_layout, run_keys.device)
         sizes = [field.size for field in task.observation_layout.fields for _ in range(field.size)]
-        self.wavy = torch.tensor(sizes, device=run_keys.device) <= WIDEST
+        self.wavy = (torch.tensor(sizes, device=run_keys.device) <= WIDEST).nonzero()[:, 0]
         width = self.form.width
-        inputs = len(self.factor) + 2 * self.form.octaves * int(self.wavy.sum()) + self.actions
+        inputs = len(self.factor) + 2 * self.form.octaves * len(self.wavy) + self.actions
         self.gru = GRU(run_keys, self.agents, inputs, width, "belief/history")
         sizes = (self.latent + width, width, width, self.head.outputs)
         self.decoder = MLP(run_keys, self.agents, sizes, "belief/decoder")
@@ -135,15 +135,18 @@ class BeliefModel(nn.Module):
         Returns:
             float32 ``[R, N, E, T + 1, H]``; entry ``t`` has seen observations up to ``t`` and actions before ``t``.
         """
-        before = pad(one_hot(actions.long(), self.actions), (0, 0, 0, 0, 1, 0))
-        return self.gru(self._embed(observations, before).permute(0, 3, 1, 2, 4))
+        # Turned round into the order in which the GRU reads, [R, N, T + 1, E, ...], before the waves make it wide.
+        done = one_hot(actions.permute(0, 3, 2, 1).long(), self.actions)
+        seen = self._embed(observations.permute(0, 3, 2, 1, 4).contiguous(), pad(done, (0, 0, 0, 0, 1, 0)))
+        return self.gru(seen.transpose(2, 3))
 
     def _embed(self, observations: Tensor, before: Tensor) -> Tensor:
+        """Join ``[..., O]``, its waves and ``[..., A]``, whose leading axes the former may be expanded to."""
         scaled = observations * self.factor
-        angles = [scaled[..., self.wavy] * (math.pi * 2**octave) for octave in range(self.form.octaves)]
-        waves = [wave for angle in angles for wave in (angle.sin(), angle.cos() - 1)]  # 0 stays 0
-        seen = torch.cat((scaled, *waves), -1).expand(*before.shape[:-1], -1)
-        return torch.cat((seen, before), -1)
+        wavy = scaled.index_select(-1, self.wavy)
+        angles = [wavy * (math.pi * 2**octave) for octave in range(self.form.octaves)]
+        waves = [wave for angle in angles for wave in (angle.sin(), angle.cos().sub_(1))]  # 0 stays 0
+        return torch.cat([*(part.expand(*before.shape[:-1], -1) for part in (scaled, *waves)), before], -1)
 
     def infer(self, truth: Tensor, histories: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance of ``q(z | u, h)``, each ``[R, N, E, T, L]``.
@@ -168,8 +171,8 @@ class BeliefModel(nn.Module):
     @torch.no_grad()
     def step(self, observations: Tensor, memory: BeliefMemory) -> BeliefMemory:
         """See raw observations ``[B, N, O]``."""
-        inputs = self._per_network(self._embed(observations, memory.before))
-        hidden = self.gru.step(inputs, memory.hidden)
+        seen = self._embed(self._per_network(observations), self._per_network(memory.before))
+        hidden = self.gru.step(seen, memory.hidden)
         return memory._replace(step=memory.step + 1, hidden=hidden)
 
     def with_actions(self, memory: BeliefMemory, actions: Tensor) -> BeliefMemory:
