@@ -6,6 +6,7 @@ network computes it, and playing episodes takes no network at all. What agents h
 """
 
 import sys
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,8 +24,11 @@ from benchmark.tasks.organization import (
     Organization,
 )
 from benchmark.tasks.organization_pair import OrganizationPair
-from benchmark.tasks.streams import bits, uniform
+from benchmark.tasks.streams import bits_along, uniform
 from benchmark.tasks.task import Layout, Task, one_hot
+
+# Table policies draw for several steps at once, in small batches, where calls take longer than what they do.
+_STEPS_AHEAD, _DRAWS_AHEAD = 10, 1 << 20
 
 LEARNING_REWARDS = ("team", "neighbourhood", "individual")
 
@@ -62,6 +66,15 @@ def public_names(layout: Layout) -> list[str]:
     return [f"{now}_after_{before}" for before in PUBLIC for now in PUBLIC]
 
 
+class TableMemory(NamedTuple):
+    """What a table policy carries from step to step."""
+
+    keys: Tensor  # int64 [B]
+    first: Tensor  # int64 [B, N]: where each agent's rows of the tables begin
+    step: int
+    draws: tuple[Tensor, ...]  # float32 [B, N], for this step and some that follow
+
+
 class TablePolicy:
     """Each agent draws its action from its own row for the public observation; or takes the likeliest.
 
@@ -78,20 +91,23 @@ class TablePolicy:
         self.best = detached.argmax(-1).flatten()
         self.thresholds = detached.cumsum(-1)[..., :-1].flatten(0, 2)
 
-    def initial_memory(self, keys: Tensor) -> tuple[Tensor, int]:
+    def initial_memory(self, keys: Tensor) -> TableMemory:
         """Remember the keys and the step."""
-        return keys, 0
-
-    def act(self, observations: Tensor, memory: tuple[Tensor, int]) -> tuple[Tensor, tuple[Tensor, int]]:
-        """Choose ``[B, N]`` by what each agent sees for itself."""
-        keys, step = memory
         run = torch.arange(self.runs, device=keys.device).repeat_interleave(len(keys) // self.runs)
         network = run[:, None] * self.agents + torch.arange(self.agents, device=keys.device)
-        row = network * self.publics + public_index(self.layout, observations)
+        return TableMemory(keys, network * self.publics, 0, ())
+
+    def act(self, observations: Tensor, memory: TableMemory) -> tuple[Tensor, TableMemory]:
+        """Choose ``[B, N]`` by what each agent sees for itself."""
+        keys, first, step, draws = memory
+        row = first + public_index(self.layout, observations)
         if self.greedy:
-            return self.best[row], (keys, step + 1)
-        draws = uniform(bits(keys, step, "table-policy", self.agents))
-        return (draws[..., None] >= self.thresholds[row]).sum(-1), (keys, step + 1)
+            return self.best[row], memory._replace(step=step + 1)
+        if not draws:
+            steps = range(step, step + max(1, min(_STEPS_AHEAD, _DRAWS_AHEAD // row.numel())))
+            draws = uniform(bits_along(keys, steps, "table-policy", self.agents)).unbind()
+        actions = (draws[0][..., None] >= self.thresholds[row]).sum(-1)
+        return actions, TableMemory(keys, first, step + 1, draws[1:])
 
 
 def count_others(task: Organization | OrganizationPair, chosen: Tensor, neighbours: bool) -> Tensor:

@@ -123,18 +123,17 @@ def _play(task: Task, policy: Policy, keys: Tensor, *, beliefs: bool) -> tuple[E
             log_probabilities.append(policy.belief(memory))
         result = task.transition(state, chosen, keys, step)
         state = result.state
-        played = running[:, None]
-        mask[:, step] = running
-        actions[:, step] = chosen * played
-        executed[:, step] = result.executed * played
-        rewards[:, step] = result.reward * played
-        terminated[:, step] = result.terminated & running
-        observations[:, step + 1] = task.observe(state) * played[..., None]
-        hidden[:, step + 1] = task.hidden(state) * played
+        mask[:, step], terminated[:, step] = running, result.terminated
+        actions[:, step], executed[:, step], rewards[:, step] = chosen, result.executed, result.reward
+        observations[:, step + 1], hidden[:, step + 1] = task.observe(state), task.hidden(state)
         running = running & ~result.terminated
         if not bool(running.any()):
             break
 
+    if not bool(mask.all()):
+        over = ~mask
+        for values in (terminated, actions, executed, rewards, observations[:, 1:], hidden[:, 1:]):
+            values.masked_fill_(over[(..., *(None,) * (values.ndim - 2))], 0)
     check_memory(memory)
     episodes = Episodes(
         keys, observations, actions, executed, rewards, terminated, mask, hidden, team_return(task, rewards)

@@ -56,9 +56,18 @@ def bits(keys: Tensor, step: int, purpose: str, lanes: int) -> Tensor:
     Returns:
         int64 ``[B, lanes]``.
     """
-    stream = mix(keys + purpose_offset(purpose, step))
-    lane = torch.arange(1, lanes + 1, dtype=torch.int64, device=keys.device) * GOLDEN
-    return mix(stream[:, None] + lane)
+    return _lanes(mix(keys + purpose_offset(purpose, step)), lanes)
+
+
+def bits_along(keys: Tensor, steps: range, purpose: str, lanes: int) -> Tensor:
+    """Draw what ``bits`` draws at several steps, in one go: int64 ``[steps, B, lanes]``."""
+    offsets = torch.tensor([purpose_offset(purpose, step) for step in steps], device=keys.device)
+    return _lanes(mix(keys + offsets[:, None]), lanes)
+
+
+def _lanes(stream: Tensor, lanes: int) -> Tensor:
+    lane = torch.arange(1, lanes + 1, dtype=torch.int64, device=stream.device) * GOLDEN
+    return mix(stream[..., None] + lane)
 
 
 def below(random_bits: Tensor, bound: int | Tensor) -> Tensor:
