@@ -131,9 +131,10 @@ def _play(task: Task, policy: Policy, keys: Tensor, *, beliefs: bool) -> tuple[E
             break
 
     if not bool(mask.all()):
-        over = ~mask
-        for values in (terminated, actions, executed, rewards, observations[:, 1:], hidden[:, 1:]):
-            values.masked_fill_(over[(..., *(None,) * (values.ndim - 2))], 0)
+        terminated &= mask
+        # Products, not filling: digests of datasets know that a reward below zero became -0.0.
+        for values in (actions, executed, rewards, observations[:, 1:], hidden[:, 1:]):
+            values.mul_(mask[(..., *(None,) * (values.ndim - 2))])
     check_memory(memory)
     episodes = Episodes(
         keys, observations, actions, executed, rewards, terminated, mask, hidden, team_return(task, rewards)
