@@ -29,6 +29,7 @@ class ExactBelief:
 
     def __init__(self, task: Task, posterior: BeliefPolicy, device: torch.device | str = "cpu") -> None:
         self.posterior = posterior
+        self.runs = 1
         self.hidden = Hidden(task.hidden_variables, device)
 
     @property

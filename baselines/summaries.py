@@ -38,6 +38,11 @@ class Belief(Protocol):
 
     hidden: Hidden
 
+    @property
+    def runs(self) -> int:
+        """How many runs have one of their own; 1 serves all."""
+        ...
+
     def initial_memory(self, keys: Tensor) -> Any:
         """Start episodes with policy keys int64 ``[B]``."""
         ...
@@ -239,6 +244,11 @@ class BeliefPolicy(ValuePolicy):
     """A value policy whose history is a belief, and which tells it."""
 
     history: BeliefHistory
+
+    @property
+    def shared_beliefs(self) -> bool:
+        """Whether one belief serves all runs."""
+        return self.history.belief.runs == 1
 
     def belief(self, memory: ValueMemory) -> Sequence[Tensor]:
         """Return log-probabilities ``[B, N, V]`` for every hidden variable."""

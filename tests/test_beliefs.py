@@ -69,6 +69,20 @@ def test_stacked_runs_are_scored_apart():
     assert one == two
 
 
+def test_shared_beliefs_are_asked_once_and_score_the_same():
+    class Shared(Believer):
+        shared_beliefs = True
+        asked = 0
+
+        def belief(self, memory):
+            type(self).asked = len(memory[1])
+            return super().belief(memory)
+
+    apart = belief_scores(TASK, Believer([1 / 6] * 6, informed=True), TEST, 3)
+    assert belief_scores(TASK, Shared([1 / 6] * 6, informed=True), TEST, 3) == apart
+    assert Shared.asked == 258  # 256 episodes, filled up to a multiple of three
+
+
 @pytest.mark.parametrize(
     ("belief", "message"),
     [

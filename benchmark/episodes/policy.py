@@ -47,7 +47,11 @@ class Policy(Protocol):
 
 @runtime_checkable
 class BeliefPolicy(Policy, Protocol):
-    """A policy that says what it believes about the task's hidden variables."""
+    """A policy that says what it believes about the task's hidden variables.
+
+    One of several runs may have ``shared_beliefs = True``: what it believes depends on keys, observations and actions
+    alone, not on the run. Its beliefs are then scored once for all runs.
+    """
 
     def belief(self, memory: Any) -> tuple[Tensor, ...]:
         """Return each agent's belief after its latest ``act``.

@@ -28,6 +28,8 @@ def belief_scores(
 ) -> list[dict[str, Any]]:
     """Score the beliefs of every run.
 
+    A policy with ``shared_beliefs`` is asked once for all its runs.
+
     Args:
         task: whose hidden variables are believed in.
         policy: of R stacked runs.
@@ -67,18 +69,23 @@ def measure(
     """
     episodes = test[:EPISODES].to(device)
     edges = history_edges(task.horizon)
-    tallies = [Tally(variable, runs, edges, device) for variable in task.hidden_variables]
-    memory = policy.initial_memory(policy_keys(episodes.keys).repeat(runs))
+    shared = getattr(policy, "shared_beliefs", False)
+    # Batches are run-major: every run gets all episodes, or of shared beliefs its part of them, filled up.
+    count = len(episodes.keys)
+    asked = torch.arange(count + -count % runs if shared else count * runs, device=device)
+    rows, counted = asked % count, asked < count if shared else torch.ones_like(asked, dtype=torch.bool)
+    scored = 1 if shared else runs
+    tallies = [Tally(variable, scored, edges, device) for variable in task.hidden_variables]
+    memory = policy.initial_memory(policy_keys(episodes.keys)[rows])
     for step in range(task.horizon):
-        observations = episodes.observations[:, step].repeat(runs, 1, 1)
-        _, memory = policy.act(observations, memory)
+        _, memory = policy.act(episodes.observations[rows, step], memory)
         beliefs = policy.belief(memory)
-        running = episodes.mask[:, step].repeat(runs)
+        running = episodes.mask[rows, step] & counted
         check_belief(task, beliefs, running)
         for index, (log_probability, tally) in enumerate(zip(beliefs, tallies, strict=True)):
-            tally.add(log_probability, episodes.hidden[:, step, index].repeat(runs), running, step)
-        memory = with_actions(policy, memory, episodes.actions[:, step].repeat(runs, 1))
-    return [_summary(task, tallies, run) for run in range(runs)]
+            tally.add(log_probability, episodes.hidden[rows, step, index], running, step)
+        memory = with_actions(policy, memory, episodes.actions[rows, step])
+    return [_summary(task, tallies, run) for run in range(scored)] * (runs // scored)
 
 
 def check_belief(task: Task, beliefs: Sequence[Tensor], running: Tensor) -> None:

@@ -58,6 +58,8 @@ class Memory(NamedTuple):
 class Believing:
     """Play a policy, and believe what follows from each agent's history if all others act at random."""
 
+    shared_beliefs = True
+
     def __init__(self, policy: Policy, posterior: Posterior) -> None:
         self.policy = policy
         self.posterior = posterior
