@@ -87,7 +87,8 @@ def test_merged_the_critic_knows_only_what_everybody_did(summary):
 
 def test_who_chose_alike_sees_alike_and_is_asked_about_once():
     setting = Setting("organization-full-9-v0", make_task("organization-full-9-v0"), (0, 1), 12)
-    team = Team(MADDPG(**SMALL), setting)
+    settings: dict[str, Any] = {**SMALL}
+    team = Team(MADDPG(**settings), setting)
     draw = torch.Generator().manual_seed(3)
     public = torch.randint(3, (2, 16), generator=draw)
     actions = torch.randint(3, (2, 16, 9), generator=draw)
